@@ -1,0 +1,152 @@
+//! The settings of one server, with the defaults that the original has.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+/// Everything that the configuration says, each value in the type that the program works with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The file that was read; `None` where the defaults stand alone.
+    pub file: Option<PathBuf>,
+    /// `CONFDIR`: policies, one directory `J.d` for each jail.
+    pub conf_dir: PathBuf,
+    /// `DATADIR`: the runtime, session records, times of `inc`.
+    pub data_dir: PathBuf,
+    /// `BACKUP_DISK`: the device of the backup partition, where the administrator names it.
+    pub backup_disk: String,
+    /// `BACKUP_PARTITION`.
+    pub backup_partition: PathBuf,
+    /// `JAILDIR`.
+    pub jail_dir: PathBuf,
+    /// `INCDIR`.
+    pub inc_dir: PathBuf,
+    /// `ARCHIVESDIR`.
+    pub archives_dir: PathBuf,
+    /// `INDEX_DIR`.
+    pub index_dir: PathBuf,
+    /// `IDX_FILE`.
+    pub idx_file: PathBuf,
+    /// `TPLDIR`: templates of the package.
+    pub tpl_dir: PathBuf,
+    /// `LOCALTPLDIR`: templates of the administrator, which win.
+    pub local_tpl_dir: PathBuf,
+    /// `LOCKDIR`.
+    pub lock_dir: PathBuf,
+    /// `CANARY_RELATIVE_FILE`, below a jail's `data`.
+    pub canary_relative_file: String,
+    /// `SSHD_CONFIG`: a path inside the jail.
+    pub sshd_config: PathBuf,
+    /// `AUTHORIZED_KEYS`: a path inside the jail.
+    pub authorized_keys: PathBuf,
+    /// `FIREWALL_RULES`; `None` where no rules file is to be written.
+    pub firewall_rules: Option<PathBuf>,
+    /// `LOGLEVEL`: syslog's scale, 3 (errors) to 7 (debug).
+    pub log_level: u8,
+    /// `WARNING`, in hours; 0 turns it off.
+    pub warning: u32,
+    /// `CRITICAL`, in hours; 0 turns it off.
+    pub critical: u32,
+    /// `INCTIME_WARNING`, in hours.
+    pub inctime_warning: u32,
+    /// `INCTIME_CRITICAL`, in hours.
+    pub inctime_critical: u32,
+    /// `NODE`: the servers that `sync` mirrors to.
+    pub nodes: Vec<String>,
+    /// `FORCE`: no confirmation.
+    pub force: bool,
+    /// `HEADER`: a header line above tables.
+    pub header: bool,
+    /// `DRY_RUN`: change nothing.
+    pub dry_run: bool,
+    /// `SERVICE` (new): who keeps the listeners running.
+    pub service: ServiceManager,
+    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE` (new); a jail's `session_policy` may say otherwise.
+    pub session_limits: SessionLimits,
+    /// `JAIL_PROGRAMS` (new): programs for the runtime beside those that it always has.
+    pub jail_programs: Vec<PathBuf>,
+}
+
+/// Who keeps the listeners running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceManager {
+    /// systemd where it is init, else our own background processes.
+    Auto,
+    /// `bkctld@J.service`.
+    Systemd,
+    /// Our own background processes.
+    Background,
+}
+
+/// How many sessions a jail serves at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Of one jail.
+    pub per_jail: NonZeroU32,
+    /// Of one jail from one address. Lower than `per_jail`, so that a stranger's connections that
+    /// never log in cannot use up what the client needs.
+    pub per_source: NonZeroU32,
+}
+
+/// What keeps a session apart from the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// Every namespace, a user namespace among them: the jail's root is nobody on the host.
+    Full,
+    /// Every namespace but the user namespace, for what that one cannot store (device nodes,
+    /// `trusted.*` attributes) and for file systems without idmapped mounts.
+    Compat,
+}
+
+const DEFAULT_PER_JAIL: NonZeroU32 = NonZeroU32::new(40).unwrap();
+const DEFAULT_PER_SOURCE: NonZeroU32 = NonZeroU32::new(20).unwrap();
+
+impl Default for SessionLimits {
+    fn default() -> SessionLimits {
+        SessionLimits { per_jail: DEFAULT_PER_JAIL, per_source: DEFAULT_PER_SOURCE }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings::on_partition(Path::new("/backup"))
+    }
+}
+
+impl Settings {
+    /// The defaults, with the backup partition at this place.
+    pub fn on_partition(partition: &Path) -> Settings {
+        let index_dir = partition.join("index");
+        Settings {
+            file: None,
+            conf_dir: "/etc/evobackup".into(),
+            data_dir: "/var/lib/bkctld".into(),
+            backup_disk: String::new(),
+            jail_dir: partition.join("jails"),
+            inc_dir: partition.join("incs"),
+            archives_dir: partition.join("archives"),
+            idx_file: index_dir.join("bkctld-jails.idx"),
+            index_dir,
+            backup_partition: partition.to_path_buf(),
+            tpl_dir: "/usr/share/bkctld".into(),
+            local_tpl_dir: "/usr/local/share/bkctld".into(),
+            lock_dir: "/run/lock/bkctld".into(),
+            canary_relative_file: "/zzz_evobackup/canary".into(),
+            sshd_config: "/etc/ssh/sshd_config".into(),
+            authorized_keys: "/root/.ssh/authorized_keys".into(),
+            firewall_rules: None,
+            log_level: 6,
+            warning: 24,
+            critical: 48,
+            inctime_warning: 12,
+            inctime_critical: 18,
+            nodes: Vec::new(),
+            force: false,
+            header: true,
+            dry_run: false,
+            service: ServiceManager::Auto,
+            session_limits: SessionLimits::default(),
+            jail_programs: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Reading and replacing the small files of configuration and state. Nothing else in the program
+//! opens such a file for writing, so owner, mode and atomicity are decided in one place.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::error::{Error, IoContext, Result};
+
+/// The most that a configuration file, a policy or a key file may hold, in bytes: far above any
+/// real one, and low enough that a mistaken path cannot fill the memory.
+pub const SMALL_FILE_LIMIT: u64 = 1 << 20;
+
+/// Replaces the file by `content`: written beside it with its final mode, synced, renamed into
+/// place, and the directory synced, so that a crash leaves the old file or the new one. The owner
+/// is whoever runs the program (root).
+pub fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    let dir = parent(path);
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".bkctld-new-")
+            .permissions(Permissions::from_mode(mode))
+            .tempfile_in(dir)?;
+        file.write_all(content)?;
+        // The umask took bits away from the mode asked for at creation.
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        File::open(dir)?.sync_all()
+    };
+    write().context("cannot write", path)
+}
+
+/// Reads a small file that only the administrator can write; `None` when there is none.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context("cannot read", path),
+    };
+    let meta = file.metadata().context("cannot read", path)?;
+    if !meta.is_file() {
+        return Err(Error::Invalid(format!("{} is not a regular file", crate::text::path(path))));
+    }
+    let mut content = Vec::new();
+    file.take(SMALL_FILE_LIMIT + 1).read_to_end(&mut content).context("cannot read", path)?;
+    if content.len() as u64 > SMALL_FILE_LIMIT {
+        return Err(Error::Invalid(format!(
+            "{} is larger than {} KiB, which no such file is",
+            crate::text::path(path),
+            SMALL_FILE_LIMIT >> 10
+        )));
+    }
+    Ok(Some(content))
+}
+
+/// Makes the directory and its parents, mode 0755 less the umask; one that is there is fine.
+pub fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).context("cannot create directory", path)
+}
+
+/// Makes the directory with this mode whatever the umask; one that is there keeps its mode.
+pub fn make_private_dir(path: &Path, mode: u32) -> Result<()> {
+    make_dir(parent(path))?;
+    match fs::create_dir(path) {
+        Ok(()) => {
+            fs::set_permissions(path, Permissions::from_mode(mode)).context("cannot set the mode of", path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).context("cannot create directory", path),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replace_sets_the_mode_and_leaves_nothing_beside_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys");
+        replace(&path, 0o600, b"one").unwrap();
+        replace(&path, 0o640, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_or_no_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("big");
+        File::create(&path).unwrap().set_len(SMALL_FILE_LIMIT + 1).unwrap();
+        assert!(read_if_there(&path).unwrap_err().to_string().contains("larger than"));
+        assert!(read_if_there(dir.path()).unwrap_err().to_string().contains("not a regular file"));
+        assert_eq!(read_if_there(&dir.path().join("none")).unwrap(), None);
+    }
+}

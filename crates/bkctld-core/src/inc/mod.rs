@@ -1,0 +1,5 @@
+//! Dated copies of a jail: making, listing and deleting them.
+
+mod name;
+
+pub use name::IncName;

@@ -1,0 +1,173 @@
+//! A jail: its name, its port, its place on disk.
+
+mod name;
+mod port;
+
+use std::path::{Path, PathBuf};
+
+pub use name::JailName;
+pub use port::Port;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+
+/// The on-disk format that this program makes and serves.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// Where everything of one jail lies. The value says nothing about whether it exists.
+#[derive(Clone, Debug)]
+pub struct Jail {
+    name: JailName,
+    dir: PathBuf,
+    inc_dir: PathBuf,
+    archive: PathBuf,
+    conf_dir: PathBuf,
+    legacy_policy: PathBuf,
+    state_dir: PathBuf,
+    lock_dir: PathBuf,
+    sshd_config: PathBuf,
+    authorized_keys: PathBuf,
+}
+
+impl Jail {
+    /// The places of the jail of this name on a server with these settings.
+    pub fn new(settings: &Settings, name: JailName) -> Jail {
+        let below = |dir: &Path| dir.join(name.as_str());
+        let dir = below(&settings.jail_dir);
+        let in_root = |path: &Path| dir.join("rootfs").join(path.strip_prefix("/").unwrap_or(path));
+        Jail {
+            sshd_config: in_root(&settings.sshd_config),
+            authorized_keys: in_root(&settings.authorized_keys),
+            inc_dir: below(&settings.inc_dir),
+            archive: below(&settings.archives_dir),
+            conf_dir: settings.conf_dir.join(format!("{name}.d")),
+            legacy_policy: below(&settings.conf_dir),
+            state_dir: below(&settings.data_dir.join("sessions")),
+            lock_dir: settings.lock_dir.clone(),
+            dir,
+            name,
+        }
+    }
+
+    /// The jail of this name, or [`Error::NoSuchJail`].
+    pub fn open(settings: &Settings, name: JailName) -> Result<Jail> {
+        let jail = Jail::new(settings, name);
+        if jail.exists() { Ok(jail) } else { Err(Error::NoSuchJail(jail.name)) }
+    }
+
+    /// Whether the jail's directory is there.
+    pub fn exists(&self) -> bool {
+        // `symlink_metadata`: a link in JAILDIR is no jail.
+        self.dir.symlink_metadata().is_ok_and(|meta| meta.is_dir())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &JailName {
+        &self.name
+    }
+
+    /// `JAILDIR/J`.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// `JAILDIR/J/rootfs`: the root that sessions see, read-only to them.
+    pub fn rootfs(&self) -> PathBuf {
+        self.dir.join("rootfs")
+    }
+
+    /// `JAILDIR/J/var`: `/var` of the sessions; the client writes here.
+    pub fn var(&self) -> PathBuf {
+        self.dir.join("var")
+    }
+
+    /// `JAILDIR/J/data`: what the client pushed; the client writes here.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// `JAILDIR/J/version`.
+    pub fn version_file(&self) -> PathBuf {
+        self.dir.join("version")
+    }
+
+    /// `INCDIR/J`.
+    pub fn inc_dir(&self) -> &Path {
+        &self.inc_dir
+    }
+
+    /// `ARCHIVESDIR/J`.
+    pub fn archive(&self) -> &Path {
+        &self.archive
+    }
+
+    /// `CONFDIR/J.d`.
+    pub fn conf_dir(&self) -> &Path {
+        &self.conf_dir
+    }
+
+    /// `CONFDIR/J.d/incs_policy`.
+    pub fn incs_policy(&self) -> PathBuf {
+        self.conf_dir.join("incs_policy")
+    }
+
+    /// `CONFDIR/J`: where the policy was before there was a directory for each jail.
+    pub fn legacy_policy(&self) -> &Path {
+        &self.legacy_policy
+    }
+
+    /// `CONFDIR/J.d/check_policy`.
+    pub fn check_policy(&self) -> PathBuf {
+        self.conf_dir.join("check_policy")
+    }
+
+    /// `CONFDIR/J.d/session_policy`: isolation and limits of this jail's sessions.
+    pub fn session_policy(&self) -> PathBuf {
+        self.conf_dir.join("session_policy")
+    }
+
+    /// `sshd_config`, as the host sees it.
+    pub fn sshd_config(&self) -> &Path {
+        &self.sshd_config
+    }
+
+    /// `authorized_keys`, as the host sees it.
+    pub fn authorized_keys(&self) -> &Path {
+        &self.authorized_keys
+    }
+
+    /// `DATADIR/sessions/J`: the SSH log and the records of sessions, outside the client's reach.
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Held by whoever changes the jail or its configuration.
+    pub fn config_lock(&self) -> PathBuf {
+        self.lock("jail")
+    }
+
+    /// Held by whoever makes or deletes incs of the jail.
+    pub fn incs_lock(&self) -> PathBuf {
+        self.lock("incs")
+    }
+
+    /// Held by the jail's listener as long as it holds the port: the truth about on and off.
+    pub fn listener_lock(&self) -> PathBuf {
+        self.lock("listener")
+    }
+
+    /// Held by the background process that keeps the listener alive where systemd does not.
+    pub fn supervisor_lock(&self) -> PathBuf {
+        self.lock("supervisor")
+    }
+
+    /// Held (shared) by every process of every session of the jail: when it can be taken, none is
+    /// left.
+    pub fn sessions_lock(&self) -> PathBuf {
+        self.lock("sessions")
+    }
+
+    fn lock(&self, what: &str) -> PathBuf {
+        self.lock_dir.join(format!("{}.{what}", self.name))
+    }
+}

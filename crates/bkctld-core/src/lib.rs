@@ -1,0 +1,21 @@
+//! What `bkctld` knows: configuration, jails, dated copies, retention, the runtime, the services.
+//!
+//! Nothing here prints, exits, or reads the clock or the environment: the binary passes those in
+//! and decides how a result is shown. Decisions are made first as values (plans), then carried
+//! out, so that `--dry-run`, JSON and the action itself cannot disagree.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod file;
+pub mod inc;
+pub mod jail;
+pub mod lock;
+pub mod progress;
+pub mod session;
+pub mod text;
+
+pub use config::Settings;
+pub use error::{Error, Result};
+pub use inc::IncName;
+pub use jail::{Jail, JailName, Port};

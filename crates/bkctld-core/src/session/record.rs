@@ -1,0 +1,67 @@
+//! The record of one session.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One connection that reached sshd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Unique within the jail: the begin in microseconds since 1970 and the monitor's pid.
+    pub id: String,
+    /// When the connection was accepted.
+    pub begin: Timestamp,
+    /// When the last process of the session was gone; none while it is active.
+    pub end: Option<Timestamp>,
+    /// Where the client connected from.
+    pub source: IpAddr,
+    /// The client's port.
+    pub source_port: u16,
+    /// The SHA-256 fingerprint of the key that logged in; none before that, or without it.
+    pub key: Option<String>,
+    /// What the client did; none as long as it started nothing.
+    pub kind: Option<Kind>,
+    /// The command line of that, printable and shortened.
+    pub command: Option<String>,
+    /// The exit status of that; none while it runs, or when it was killed.
+    pub exit: Option<u8>,
+    /// Bytes of the connection from the client, as TCP counted them.
+    pub bytes_in: u64,
+    /// Bytes of the connection to the client that it acknowledged.
+    pub bytes_out: u64,
+    /// How the session ended; none while it is active.
+    pub ending: Option<Ending>,
+}
+
+/// What a session was for. Ordered: where a session starts several programs, the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An interactive shell.
+    Shell,
+    /// Some command.
+    Command,
+    /// The old scp protocol (the new one is SFTP).
+    Scp,
+    /// SFTP, and scp since OpenSSH 9.
+    Sftp,
+    /// rsync sends files out of the jail.
+    RsyncPull,
+    /// rsync writes files into the jail.
+    RsyncPush,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// sshd ended by itself.
+    Closed,
+    /// Nobody logged in.
+    Refused,
+    /// `stop`, `restart` or the like ended it.
+    Stopped,
+    /// A process of it was killed, or its monitor died.
+    Killed,
+}

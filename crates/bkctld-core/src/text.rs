@@ -1,0 +1,53 @@
+//! Text that a client may have written, made fit for a terminal, a log or a table.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The text with every control character and every byte that is not UTF-8 written as an escape,
+/// so that it stays on its line and cannot steer a terminal.
+pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && !text.chars().any(steers_a_terminal)
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(bytes.len() + 8);
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if steers_a_terminal(c) {
+                out.extend(c.escape_default());
+            } else {
+                out.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Control characters (C0, DEL, C1) and the marks that turn the direction of writing.
+fn steers_a_terminal(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A path fit for a message.
+pub fn path(path: &Path) -> impl fmt::Display + '_ {
+    printable(path.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_steers_a_terminal_and_keeps_the_rest() {
+        assert_eq!(printable(b"plain \xc3\xa9"), "plain é");
+        assert_eq!(printable(b"a\nb\x1b[31m\x7f"), "a\\nb\\u{1b}[31m\\u{7f}");
+        assert_eq!(printable(b"\xff\xc3\xa9"), "\\xffé");
+        assert_eq!(printable("\u{202e}txt".as_bytes()), "\\u{202e}txt");
+    }
+}
