@@ -12,6 +12,7 @@ pub mod inc;
 pub mod jail;
 pub mod lock;
 pub mod progress;
+pub mod runtime;
 pub mod session;
 pub mod text;
 
