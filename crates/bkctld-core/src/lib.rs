@@ -12,7 +12,9 @@ pub mod inc;
 pub mod jail;
 pub mod lock;
 pub mod progress;
+pub mod retention;
 pub mod session;
+pub mod template;
 pub mod text;
 
 pub use config::Settings;
