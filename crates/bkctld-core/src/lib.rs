@@ -13,7 +13,9 @@ pub mod jail;
 pub mod lock;
 pub mod progress;
 pub mod runtime;
+pub mod retention;
 pub mod session;
+pub mod template;
 pub mod text;
 
 pub use config::Settings;
