@@ -1,2 +1,6 @@
 //! System calls that no library offers, behind safe functions. The only unsafe code of the project:
 //! every block says why it is sound.
+
+pub mod btrfs;
+pub mod tree;
+pub mod xattr;
