@@ -1,12 +1,20 @@
 //! A jail: its name, its port, its place on disk.
 
+mod address;
+mod authorized_keys;
 mod name;
 mod port;
+mod session_policy;
+mod sshd_config;
 
 use std::path::{Path, PathBuf};
 
+pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
+pub use authorized_keys::{Key, Keys};
 pub use name::JailName;
 pub use port::Port;
+pub use session_policy::SessionPolicy;
+pub use sshd_config::{ListenAddress, SshdConfig};
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
