@@ -8,12 +8,13 @@
 pub mod config;
 pub mod error;
 pub mod file;
+pub mod firewall;
 pub mod inc;
 pub mod jail;
 pub mod lock;
 pub mod progress;
-pub mod runtime;
 pub mod retention;
+pub mod runtime;
 pub mod session;
 pub mod template;
 pub mod text;

@@ -14,9 +14,11 @@ mod list;
 mod make;
 mod name;
 mod record;
+mod times;
 
 pub use delete::{Deleted, clear_leftovers, delete};
 pub use list::{jails_with_incs, list};
 pub use make::{Made, MakeOptions, Outcome, make};
 pub use name::IncName;
 pub use record::{Backend, Counts, Record};
+pub use times::TimeFile;

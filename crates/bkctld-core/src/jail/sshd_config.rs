@@ -52,8 +52,8 @@ impl SshdConfig {
     /// The jail's.
     pub fn read(jail: &Jail) -> Result<SshdConfig> {
         let path = jail.sshd_config();
-        match file::read_if_there(path)? {
-            Some(content) => Ok(SshdConfig::parse(path, &content)),
+        match file::read_if_there(&path)? {
+            Some(content) => Ok(SshdConfig::parse(&path, &content)),
             None => Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("cannot read", path),
         }
     }

@@ -149,7 +149,8 @@ impl Policy {
 }
 
 /// How much a policy keeps, as `status` shows it: the original counts the lines with the word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
 pub enum Retention {
     /// No policy.
     None,

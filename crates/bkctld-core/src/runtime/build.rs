@@ -149,7 +149,7 @@ fn is_loader(path: &Path) -> bool {
     })
 }
 
-fn is_program(path: &PathBuf) -> bool {
+fn is_program(path: &Path) -> bool {
     !path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"))
 }
 
