@@ -137,10 +137,15 @@ impl AllowedAddresses {
     pub fn changed(&self, change: AddressChange) -> Result<AllowedAddresses> {
         match change {
             AddressChange::AllowEveryone => Ok(AllowedAddresses::everyone()),
-            AddressChange::Add(address) if self.is_everyone() => Ok(AllowedAddresses(vec![address])),
+            AddressChange::Add(address) if self.is_everyone() || address.is_everyone() => {
+                Ok(AllowedAddresses(vec![address]))
+            }
             AddressChange::Add(address) => {
-                let all = self.iter().chain([address]);
-                AllowedAddresses::new(all).ok_or_else(|| Error::Refused("no address is left".to_owned()))
+                let mut list = self.0.clone();
+                if !list.contains(&address) {
+                    list.push(address);
+                }
+                Ok(AllowedAddresses(list))
             }
             AddressChange::Remove(address) => self.without(address),
         }
@@ -186,14 +191,16 @@ impl FromStr for AddressChange {
     type Err = Error;
 
     fn from_str(given: &str) -> Result<AddressChange> {
-        let everyone = |given: &str| given == "all" || given == "0.0.0.0/0";
-        match given.strip_prefix('-') {
-            Some(taken) if everyone(taken) => Err(Error::Invalid(
+        let parse = |given: &str| if given == "all" { Ok(EVERYONE) } else { given.parse() };
+        match given.strip_prefix('-').map(parse) {
+            Some(taken) if taken.as_ref().is_ok_and(|address| address.is_everyone()) => Err(Error::Invalid(
                 "everyone cannot be taken away: add the addresses that may connect instead".to_owned(),
             )),
-            Some(taken) => Ok(AddressChange::Remove(taken.parse()?)),
-            None if everyone(given) => Ok(AddressChange::AllowEveryone),
-            None => Ok(AddressChange::Add(given.parse()?)),
+            Some(taken) => Ok(AddressChange::Remove(taken?)),
+            None => match parse(given)? {
+                EVERYONE => Ok(AddressChange::AllowEveryone),
+                address => Ok(AddressChange::Add(address)),
+            },
         }
     }
 }
@@ -283,6 +290,7 @@ mod tests {
             (&["10.0.0.1"], "10.0.0.1/32", "10.0.0.1"),
             (&["10.0.0.1", "::1"], "all", "0.0.0.0/0"),
             (&["10.0.0.1"], "0.0.0.0/0", "0.0.0.0/0"),
+            (&["10.0.0.1"], "::ffff:0.0.0.0/96", "0.0.0.0/0"),
             (&["10.0.0.1", "2001:db8::1"], "-2001:DB8::1", "10.0.0.1"),
         ] {
             assert_eq!(changed(before, change).unwrap(), after, "{before:?} {change}");
@@ -292,6 +300,7 @@ mod tests {
             (&["10.0.0.1", "10.0.0.2"], "-10.0.0.3", "not among the allowed addresses (10.0.0.1,10.0.0.2)"),
             (&["0.0.0.0/0"], "-10.0.0.1", "everyone is allowed"),
             (&["10.0.0.1"], "-all", "everyone cannot be taken away"),
+            (&["10.0.0.1"], "-0.0.0.0/0", "everyone cannot be taken away"),
             (&["10.0.0.1"], "-", "no address"),
         ] {
             let error = changed(before, change).expect_err(change).to_string();

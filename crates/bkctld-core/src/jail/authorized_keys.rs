@@ -138,9 +138,18 @@ fn bits(number: &ssh_key::Mpint) -> usize {
     bytes.len() * 8 - unused
 }
 
+/// Tells what is a key of some kind, but not one that belongs here.
 fn refuse_other_formats(given: &str) -> std::result::Result<(), String> {
     if given.contains("PRIVATE KEY") || given.starts_with("PuTTY-User-Key-File") {
         return Err("a private key: it stays on the client, give its public half (the .pub file)".to_owned());
+    }
+    let first = given.split([' ', '\t']).next().unwrap_or_default();
+    if first == "ssh-dss" {
+        return Err("a DSA key, which sshd does not take: make one with 'ssh-keygen -t ed25519'".to_owned());
+    }
+    if first.contains("-cert-v01@") {
+        return Err("a certificate: give the public key, or the authority's with the option cert-authority"
+            .to_owned());
     }
     if given.starts_with("----") {
         return Err("another format of key: convert it with 'ssh-keygen -i -f FILE'".to_owned());

@@ -89,11 +89,24 @@ fn an_empty_policy_that_was_insisted_on_deletes_everything() {
 }
 
 /// One inc each morning, `rm` after it, for as many days; tells the incs there are each day.
-fn simulate(policy: &Policy, first: Date, days: i64, mut each: impl FnMut(Date, &BTreeSet<Date>)) {
+fn simulate(policy: &Policy, first: Date, days: i64, each: impl FnMut(Date, &BTreeSet<Date>)) {
+    simulate_without(&[], policy, first, days, each);
+}
+
+/// The same, on a server that makes no inc on the days `missed`.
+fn simulate_without(
+    missed: &[Date],
+    policy: &Policy,
+    first: Date,
+    days: i64,
+    mut each: impl FnMut(Date, &BTreeSet<Date>),
+) {
     let mut there: Vec<IncName> = Vec::new();
     for day in 0..days {
         let today = first + day.days();
-        there.push(format!("{today}-05").parse().unwrap());
+        if !missed.contains(&today) {
+            there.push(format!("{today}-05").parse().unwrap());
+        }
         there = Plan::new(policy, &there, today).kept().collect();
         each(today, &there.iter().map(|inc| inc.date()).collect());
     }
@@ -121,5 +134,16 @@ fn a_month_that_nothing_keeps_while_it_lasts_is_lost() {
     let halves = policy("+%Y-%m-01.-1month\n+%Y-%m-15.-1month\n");
     simulate(&halves, date(2026, 1, 1), 180, |today, there| {
         assert!(there.is_empty(), "on {today}: {there:?}");
+    });
+}
+
+#[test]
+fn a_missed_first_of_the_month_leaves_nothing_of_that_month() {
+    let policy = policy(Template::IncsPolicy.built_in());
+    simulate_without(&[date(2026, 6, 1)], &policy, date(2026, 4, 1), 120, |today, there| {
+        if today == date(2026, 6, 20) {
+            let days: Vec<String> = there.iter().map(Date::to_string).collect();
+            assert_eq!(days, ["2026-05-01", "2026-06-17", "2026-06-18", "2026-06-19", "2026-06-20"]);
+        }
     });
 }

@@ -135,12 +135,30 @@ fn a_policy_with_a_bad_line_is_still_counted() {
     assert_eq!(Retention::count(b"+%H.-1day\n+%F.-1DAY\n+%F.-1week\n+%Y-01-01.-2years").to_string(), "2/0");
 }
 
+#[test]
+fn the_default_policy_counts_as_four_days_and_two_months() {
+    let text = crate::template::Template::IncsPolicy.built_in();
+    assert_eq!(Retention::count(text.as_bytes()).to_string(), "4/2");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[+%YmdFDy.0-9/a-z -]{0,20}", other in ".{0,20}", offset in 0i64..2_000_000) {
+        let today = date(1970, 1, 1) + offset.days();
+        for text in [text, other.clone(), format!("+{other}.-1day"), format!("+%F.-{other}")] {
+            if let Ok(rule) = Rule::parse(1, &text) {
+                let _ = rule.date(today);
+            }
+        }
+    }
+}
+
 /// What GNU date answers to each line; none where it calls the date invalid.
 fn gnu_date(lines: &[String]) -> Vec<Option<String>> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lines");
     std::fs::write(&file, lines.join("\n") + "\n").unwrap();
-    // The messages are kept in the order of the lines by reading both through one pipe.
+    // GNU date flushes its answers before a message, so one pipe keeps the order of the lines.
     let out = Command::new("sh")
         .args(["-c", "exec date -f \"$1\" +%Y-%m-%d 2>&1", "sh"])
         .arg(&file)
