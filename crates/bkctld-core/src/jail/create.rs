@@ -20,11 +20,10 @@ use crate::{file, firewall};
 const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
 
 /// The files of a new jail's root that are as their templates are.
-const ROOT_FILES: [(Template, &str, u32); 4] = [
+const ROOT_FILES: [(Template, &str, u32); 3] = [
     (Template::Passwd, "etc/passwd", 0o644),
     (Template::Shadow, "etc/shadow", 0o600),
     (Template::Group, "etc/group", 0o644),
-    (Template::Sshrc, "etc/ssh/sshrc", 0o644),
 ];
 
 /// Where the built-in and the original's template have the SFTP server.
@@ -60,6 +59,11 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
     for (template, place, mode) in ROOT_FILES {
         file::replace(&aside.rootfs().join(place), mode, &template.read(settings)?)?;
     }
+    // sshd starts a shell for this file at every login: one that does nothing is left out.
+    let sshrc = Template::Sshrc.read(settings)?;
+    if does_something(&sshrc) {
+        file::replace(&aside.rootfs().join("etc/ssh/sshrc"), 0o644, &sshrc)?;
+    }
     file::replace(&aside.authorized_keys(), 0o600, b"")?;
     file::replace(&aside.version_file(), 0o644, format!("{FORMAT_VERSION}\n").as_bytes())?;
     keys.finish()?;
@@ -78,6 +82,10 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
         dir.sync_all().context("cannot sync", &settings.jail_dir)?;
     }
     Ok(port)
+}
+
+fn does_something(script: &[u8]) -> bool {
+    script.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).any(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
 /// A btrfs subvolume, so that it can be snapshot, else a directory. Nobody but root looks into it:
