@@ -4,3 +4,9 @@
 pub mod btrfs;
 pub mod tree;
 pub mod xattr;
+pub mod mount;
+pub mod namespace;
+pub mod net;
+pub mod process;
+pub mod seccomp;
+pub mod signal;
