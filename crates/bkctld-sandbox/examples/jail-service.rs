@@ -27,11 +27,8 @@ fn main() -> ExitCode {
 }
 
 fn act(mode: &str, base: &Path, name: &str) -> Result<()> {
-    let settings = Settings {
-        data_dir: base.join("lib"),
-        lock_dir: base.join("lock"),
-        ..Settings::on_partition(base)
-    };
+    let settings =
+        Settings { data_dir: base.join("lib"), lock_dir: base.join("lock"), ..Settings::on_partition(base) };
     let jail = Jail::open(&settings, name.parse()?)?;
     let service = Service {
         runtime: settings.data_dir.join("runtime/current"),
