@@ -2,11 +2,11 @@
 //! every block says why it is sound.
 
 pub mod btrfs;
-pub mod tree;
-pub mod xattr;
 pub mod mount;
 pub mod namespace;
 pub mod net;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod tree;
+pub mod xattr;

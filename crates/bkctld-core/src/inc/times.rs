@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::ToSpan;
@@ -24,17 +24,21 @@ const KEEP_DAYS: i64 = 30;
 #[derive(Debug)]
 pub struct TimeFile {
     path: PathBuf,
-    append: Mutex<()>,
+    /// How many lines this run has written; held while one is.
+    written: Mutex<usize>,
 }
 
 impl TimeFile {
-    /// Begins the file of this run, and deletes those that are older than 30 days.
+    /// Begins the file of this run, or goes on with that of an earlier one of the same hour, and
+    /// deletes those that are older than 30 days.
     pub fn begin(settings: &Settings, run: IncName) -> Result<TimeFile> {
         file::make_dir(&settings.data_dir)?;
         delete_old(&settings.data_dir, run.date())?;
         let path = settings.data_dir.join(format!("{PREFIX}{run}"));
-        file::replace(&path, 0o644, b"# seconds ;jail\n")?;
-        Ok(TimeFile { path, append: Mutex::new(()) })
+        if file::read_if_there(&path)?.is_none() {
+            file::replace(&path, 0o644, b"# seconds ;jail\n")?;
+        }
+        Ok(TimeFile { path, written: Mutex::new(0) })
     }
 
     /// A jail's inc is there.
@@ -42,16 +46,22 @@ impl TimeFile {
         self.line(took, jail)
     }
 
-    /// The run is over.
+    /// The run is over. One that found every inc there says nothing about how long a run takes,
+    /// unless the one before it never came to its end.
     pub fn finish(self, took: Duration) -> Result<()> {
-        self.line(took, &"GLOBAL")
+        let content = file::read_if_there(&self.path)?.unwrap_or_default();
+        let finished = content.trim_ascii_end().ends_with(b";GLOBAL");
+        let idle = self.written.lock().is_ok_and(|written| *written == 0);
+        if finished && idle { Ok(()) } else { self.line(took, &"GLOBAL") }
     }
 
     fn line(&self, took: Duration, what: &dyn Display) -> Result<()> {
-        let _alone = self.append.lock();
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file =
             OpenOptions::new().append(true).open(&self.path).context("cannot write", &self.path)?;
-        writeln!(file, "{} ;{what}", took.as_secs()).context("cannot write", &self.path)
+        writeln!(file, "{} ;{what}", took.as_secs()).context("cannot write", &self.path)?;
+        *written += 1;
+        Ok(())
     }
 }
 
@@ -86,6 +96,10 @@ mod tests {
         times.finish(Duration::from_secs(61)).unwrap();
         let text = fs::read_to_string(dir.path().join("time-inc_2026-03-29-04")).unwrap();
         assert_eq!(text, "# seconds ;jail\n2 ;web\n61 ;GLOBAL\n");
+        // A second run in the same hour that finds everything there adds nothing.
+        let again = TimeFile::begin(&settings, "2026-03-29-04".parse().unwrap()).unwrap();
+        again.finish(Duration::ZERO).unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("time-inc_2026-03-29-04")).unwrap(), text);
         let left = |name| dir.path().join(name).exists();
         assert!(left("time-inc_2026-02-27-03") && left("time-inc_notes") && left("other"));
         assert!(!left("time-inc_2026-02-26-23"));

@@ -29,6 +29,11 @@ impl AllowedAddress {
         self.is_everyone() || self.0.contains(&address.to_canonical())
     }
 
+    /// The same as a network.
+    pub fn network(self) -> IpNet {
+        self.0
+    }
+
     /// Whether this is an address or network of IPv6.
     pub fn is_ipv6(self) -> bool {
         matches!(self.0, IpNet::V6(_))

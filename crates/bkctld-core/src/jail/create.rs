@@ -85,7 +85,10 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
 }
 
 fn does_something(script: &[u8]) -> bool {
-    script.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).any(|line| !line.is_empty() && !line.starts_with(b"#"))
+    script
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .any(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
 /// A btrfs subvolume, so that it can be snapshot, else a directory. Nobody but root looks into it:
