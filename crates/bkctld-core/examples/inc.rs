@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("inc make|delete PARTITION JAIL NAME [THREADS]".into());
     };
     let jail = Jail::new(&Settings::on_partition(Path::new(partition)), jail.parse()?);
-    let threads: NonZeroUsize = rest.first().map_or(Ok(NonZeroUsize::MIN.saturating_add(1)), |n| n.parse())?;
+    let threads: NonZeroUsize =
+        rest.first().map_or(Ok(NonZeroUsize::MIN.saturating_add(1)), |n| n.parse())?;
     let progress = Progress::default();
     let start = Instant::now();
     if action == "delete" {
@@ -24,8 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{:.3} s {} files {deleted:?}", start.elapsed().as_secs_f64(), progress.files.into_inner());
         return Ok(());
     }
-    let options =
-        MakeOptions { threads, now: &jiff::Timestamp::now, session_active: &|| false };
+    let options = MakeOptions { threads, now: &jiff::Timestamp::now, session_active: &|| false };
     match make(&jail, name.parse()?, &options, &progress)? {
         Outcome::AlreadyThere => println!("there already"),
         Outcome::Made(made) => println!("{:.3} s {:?}", start.elapsed().as_secs_f64(), made.record),
