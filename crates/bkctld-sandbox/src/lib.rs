@@ -14,6 +14,7 @@
 
 mod accept;
 mod command;
+pub mod control;
 mod filter;
 mod idrange;
 mod init;
@@ -28,6 +29,7 @@ mod selftest;
 mod sockets;
 mod sshd;
 mod state;
+mod supervisor;
 mod trees;
 
 use std::net::IpAddr;
@@ -38,6 +40,8 @@ use bkctld_core::{Jail, Port};
 use ipnet::IpNet;
 
 pub use listener::run;
+pub use state::ListenerState;
+pub use supervisor::supervise;
 
 /// What a listener serves, fixed for its life.
 #[derive(Clone, Debug)]

@@ -4,17 +4,16 @@ use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use bkctld_core::config::Isolation;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
-use bkctld_core::session::{self, LogWriter};
+use bkctld_core::{file, session};
 use bkctld_sys::process::fork;
 use bkctld_sys::signal::SignalFd;
-use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -24,6 +23,7 @@ use rustix::time::Timespec;
 use crate::idrange::IdRange;
 use crate::sockets::{ListeningSocket, listen_on};
 use crate::state::{ListenerState, sign};
+use crate::supervisor::READY;
 use crate::{ListenerConfig, Service, accept, monitor, notify, selftest};
 
 /// How long sessions have to end at a stop: more than a monitor gives them.
@@ -44,11 +44,14 @@ pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Resu
     let started = Listener::start(service, load);
     if service.supervised {
         let word = match &started {
-            Ok(_) => "ready".to_owned(),
+            Ok(_) => READY.to_owned(),
             Err(error) => error.to_string(),
         };
         // A supervisor that died is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{word}");
+        // The supervisor waits for the end of the pipe.
+        let null = File::options().write(true).open("/dev/null").context("cannot open", "/dev/null")?;
+        rustix::stdio::dup2_stdout(&null).context("cannot leave", "standard output")?;
     }
     let mut listener = started?;
     notify::systemd("READY=1");
@@ -306,9 +309,7 @@ impl<'a> Listener<'a> {
     }
 
     fn say(&self, text: &str) {
-        let mut log = LogWriter::new(&self.service.jail, "listener");
-        // Where the log cannot be written there is nobody to tell.
-        let _ = log.append(Timestamp::now(), text.as_bytes());
+        notify::say(&self.service.jail, text);
         if self.service.log_to_stderr {
             notify::log(text);
         }
@@ -330,14 +331,20 @@ fn take_ids(service: &Service, config: &ListenerConfig) -> Result<Option<IdRange
     }
 }
 
-/// Waits until the sessions of an earlier listener are gone, which their monitors see to.
+/// Shared with what an earlier listener may have left, which sees that it died and ends by itself.
 fn lock_sessions(service: &Service) -> Result<File> {
     let path = service.jail.sessions_lock();
-    let lock = Lock::take(&path, || {})?;
-    let file = lock.file().try_clone().context("cannot lock", &path)?;
-    // The same open file, so this turns the exclusive lock into a shared one.
-    flock(&file, FlockOperation::LockShared).context("cannot lock", &path)?;
-    Ok(file)
+    file::make_private_dir(path.parent().unwrap_or(&path), 0o755)?;
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .context("cannot open", &path)?;
+    lock.lock_shared().context("cannot lock", &path)?;
+    Ok(lock)
 }
 
 fn cannot<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
