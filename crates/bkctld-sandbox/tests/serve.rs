@@ -1,4 +1,5 @@
 //! What a client can do, and what the server knows of it afterwards.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it must be")]
 
 mod fixture;
 
