@@ -11,7 +11,7 @@ use bkctld_core::config::Isolation;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
 use bkctld_core::{file, session};
-use bkctld_sys::process::fork;
+use bkctld_sys::process::{fork, release_code};
 use bkctld_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -121,6 +121,10 @@ impl<'a> Listener<'a> {
 
     fn serve(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<()> {
         loop {
+            if self.sessions.is_empty() && self.lingering.is_empty() {
+                // A server has hundreds of these that mostly wait. Failing only costs memory.
+                let _ = release_code();
+            }
             let (told, ready) = self.wait(None)?;
             if told {
                 while let Some(signal) = self.signals.next().map_err(cannot("signals"))? {
