@@ -243,6 +243,12 @@ fn compat_stores_devices_and_trusted_attributes_and_keeps_the_rest_shut() {
     for path in ["/proc/sys", "/proc/1/root/etc", "/proc/1/exe"] {
         assert_ne!(verdict(&out, &format!("see:{path}")), "ok", "{path}");
     }
+    jail.configure(jail.port, "allowed=0.0.0.0/0\n");
+    bkctld_sandbox::control::reload(&jail.jail).unwrap();
+    assert!(jail.run("cat /proc/self/uid_map").lines().count() == 3);
+    jail.configure(jail.port, "allowed=0.0.0.0/0\nisolation=compat\n");
+    bkctld_sandbox::control::reload(&jail.jail).unwrap();
+    assert!(jail.run("cat /proc/self/uid_map").lines().count() == 1);
 }
 
 #[test]
@@ -252,13 +258,18 @@ fn a_session_has_the_capabilities_that_a_backup_needs_and_no_more() {
     jail.start();
     let out = jail.perl(&format!(
         r#"{PRELUDE}
-        open(my $f, '<', "/proc/self/status"); while (<$f>) {{ print "$1 $2\n" if /^(CapEff|CapBnd|NoNewPrivs|Seccomp):\s*(\S+)/; }}
+        open(my $f, '<', "/proc/self/status"); while (<$f>) {{ print "$1 $2\n" if /^(CapEff|CapBnd|NoNewPrivs|Seccomp|SigBlk|SigIgn):\s*(\S+)/; }}
         "#
     ));
     // chown, dac_override, dac_read_search, fowner, fsetid, kill, setgid, setuid, sys_chroot, setfcap.
     let expected = [0, 1, 2, 3, 4, 5, 6, 7, 18, 31].iter().fold(0_u64, |bits, bit| bits | 1 << bit);
     for set in ["CapEff", "CapBnd"] {
         assert_eq!(u64::from_str_radix(verdict(&out, set), 16).unwrap(), expected, "{set}");
+    }
+    // What our own processes do with signals must not reach the client's programs.
+    let ours = [1, 2, 13, 15, 17].iter().fold(0_u64, |bits, signal| bits | 1 << (signal - 1));
+    for set in ["SigBlk", "SigIgn"] {
+        assert_eq!(u64::from_str_radix(verdict(&out, set), 16).unwrap() & ours, 0, "{set}");
     }
     assert_eq!((verdict(&out, "NoNewPrivs"), verdict(&out, "Seccomp")), ("1", "2"));
 }

@@ -163,3 +163,29 @@ fn both_families_are_served_and_only_listed_addresses() {
     ssh.args(jail.ssh_options()).args(["-b", "127.0.0.2", "-p", &jail.port.to_string()]);
     run(ssh.args(["root@127.0.0.1", "true"]));
 }
+
+#[test]
+fn each_file_system_serves_and_none_lets_a_client_make_a_subvolume() {
+    for kind in ["ext4", "xfs", "btrfs"] {
+        // Each in a thread of its own, whose mounts and network end with it.
+        std::thread::spawn(move || {
+            let server = Server::on(kind);
+            let jail = server.jail("j", "allowed=0.0.0.0/0\n");
+            jail.start();
+            let script = format!(
+                "opendir(my $d, '/data') or die; my $args = pack('q a4088', 0, 'sub'); \
+                 my $r = syscall({}, fileno($d), {}, $args); print $!+0; \
+                 open(my $f, '>', '/data/f') or die; chown(70000, 2000000001, '/data/f') or die;",
+                linux_raw_sys::general::__NR_ioctl,
+                linux_raw_sys::ioctl::BTRFS_IOC_SUBVOL_CREATE,
+            );
+            let out = jail.perl(&script);
+            assert_eq!(out, "1", "{kind}: EPERM");
+            assert!(!jail.jail.data().join("sub").exists());
+            let meta = fs::metadata(jail.jail.data().join("f")).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (70000, 2_000_000_001), "{kind}");
+        })
+        .join()
+        .unwrap();
+    }
+}
