@@ -89,6 +89,11 @@ impl<'s> Client<'s> {
         start(self.ssh_command(&[], &[remote]), b"")
     }
 
+    /// Starts a perl program in the jail; perl must be among its programs.
+    pub fn perl(&self, perl: &str) -> Running {
+        start(self.ssh_command(&[], &["perl -"]), perl.as_bytes())
+    }
+
     /// A session that stays open until the returned value is dropped or killed; it is logged in.
     #[track_caller]
     pub fn hold(&self) -> Held {
