@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::support::digest::disk_usage;
 use crate::support::*;
 
 fn inode(path: &Path) -> (u64, u64) {

@@ -34,7 +34,9 @@ fn today() -> String {
 
 /// The days of the last so many days, `HH` appended.
 fn last_days(count: u32, hour: &str) -> Vec<String> {
-    let text = sh(&format!("export TZ=UTC; for i in $(seq 0 {count}); do date --date \"12:00 $i days ago\" +%Y-%m-%d-{hour}; done"));
+    let text = sh(&format!(
+        "export TZ=UTC; for i in $(seq 0 {count}); do date --date \"12:00 $i days ago\" +%Y-%m-%d-{hour}; done"
+    ));
     text.lines().map(str::to_owned).collect()
 }
 

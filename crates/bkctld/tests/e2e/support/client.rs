@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,10 +11,10 @@ use super::server::Server;
 
 /// A key that may log in, and the host keys of the jail; host keys are always verified.
 pub struct Client<'s> {
-    server: &'s Server,
-    jail: String,
     pub port: u16,
     dir: PathBuf,
+    // A client is of no use beyond its server.
+    server: PhantomData<&'s Server>,
 }
 
 impl<'s> Client<'s> {
@@ -23,7 +24,7 @@ impl<'s> Client<'s> {
         let dir = server.path(&format!("client-{jail}"));
         fs::create_dir_all(&dir).expect("client directory");
         sh(&format!("ssh-keygen -q -t ed25519 -N '' -C {jail} -f {}/id", dir.display()));
-        let client = Client { server, jail: jail.to_owned(), port: server.port(jail), dir };
+        let client = Client { port: server.port(jail), dir, server: PhantomData };
         server.bkctld(&["key", jail, &client.file("id.pub")]).ok();
         let etc = server.jail(jail).join("rootfs/etc/ssh");
         let mut known = String::new();
@@ -140,14 +141,6 @@ impl<'s> Client<'s> {
             None => arg.to_owned(),
         }
     }
-
-    pub fn server(&self) -> &'s Server {
-        self.server
-    }
-
-    pub fn jail(&self) -> &str {
-        &self.jail
-    }
 }
 
 /// A session that was opened and waits.
@@ -161,12 +154,8 @@ impl Held {
     #[track_caller]
     fn new(mut command: Command) -> Held {
         use std::process::Stdio;
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("ssh");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ssh");
         let input = child.stdin.take();
         let output = std::io::BufReader::new(child.stdout.take().expect("piped"));
         let mut held = Held { child, input, output };
@@ -207,9 +196,7 @@ impl Held {
 
     /// Waits until the session ends by itself.
     pub fn ended(mut self) -> i32 {
-        super::run::wait_for("the held session ends", || {
-            self.child.try_wait().expect("wait").is_some()
-        });
+        super::run::wait_for("the held session ends", || self.child.try_wait().expect("wait").is_some());
         self.child.wait().expect("wait").code().unwrap_or(-1)
     }
 }

@@ -24,7 +24,8 @@ pub fn every_kind(top: &Path) {
     for (name, target) in [("to-plain", "plain"), ("dangling", "no/such"), ("absolute", "/etc/shadow")] {
         std::os::unix::fs::symlink(target, top.join(name)).expect("symbolic link");
     }
-    for name in [&b"new\nline"[..], b"\xff\xfe not UTF-8 \x1b[31m", b" leading", b"-dash", "ünï".as_bytes()] {
+    for name in [&b"new\nline"[..], b"\xff\xfe not UTF-8 \x1b[31m", b" leading", b"-dash", "ünï".as_bytes()]
+    {
         write(&top.join(OsStr::from_bytes(name)), name);
     }
     for owner in OWNERS {
