@@ -12,10 +12,24 @@ use crate::error::{Error, IoContext, Result};
 /// real one, and low enough that a mistaken path cannot fill the memory.
 pub const SMALL_FILE_LIMIT: u64 = 1 << 20;
 
+/// When a file that was written must be on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// Before the call returns.
+    Now,
+    /// Whenever the kernel gets to it: for what a crash may take with it.
+    Later,
+}
+
 /// Replaces the file by `content`: written beside it with its final mode, synced, renamed into
 /// place, and the directory synced, so that a crash leaves the old file or the new one. The owner
 /// is whoever runs the program (root).
 pub fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    replace_with(path, mode, content, Sync::Now)
+}
+
+/// As [`replace`], but where syncing is left for later a crash may leave the old file, or an empty one.
+pub fn replace_with(path: &Path, mode: u32, content: &[u8], sync: Sync) -> Result<()> {
     let dir = parent(path);
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new()
@@ -25,9 +39,11 @@ pub fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
         file.write_all(content)?;
         // The umask took bits away from the mode asked for at creation.
         file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
+        if sync == Sync::Now {
+            file.as_file().sync_all()?;
+        }
         file.persist(path).map_err(|error| error.error)?;
-        File::open(dir)?.sync_all()
+        if sync == Sync::Now { File::open(dir)?.sync_all() } else { Ok(()) }
     };
     write().context("cannot write", path)
 }

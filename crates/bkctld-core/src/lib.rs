@@ -8,11 +8,15 @@
 pub mod config;
 pub mod error;
 pub mod file;
+pub mod firewall;
 pub mod inc;
 pub mod jail;
 pub mod lock;
 pub mod progress;
+pub mod retention;
+pub mod runtime;
 pub mod session;
+pub mod template;
 pub mod text;
 
 pub use config::Settings;

@@ -11,6 +11,10 @@ pub struct Progress {
     pub bytes: AtomicU64,
     /// How many files are expected, from the last run; 0 when unknown.
     pub expected_files: AtomicU64,
+    /// Jails that are done.
+    pub jails: AtomicU64,
+    /// How many jails there are to be done.
+    pub expected_jails: AtomicU64,
 }
 
 impl Progress {
@@ -22,6 +26,16 @@ impl Progress {
     /// Counts bytes copied.
     pub fn copied(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts one jail.
+    pub fn jail(&self) {
+        self.jails.fetch_add(1, Relaxed);
+    }
+
+    /// Adds to the number of jails that are expected.
+    pub fn expect_jails(&self, jails: u64) {
+        self.expected_jails.fetch_add(jails, Relaxed);
     }
 
     /// Adds to the number of files that are expected.

@@ -1,2 +1,12 @@
 //! System calls that no library offers, behind safe functions. The only unsafe code of the project:
 //! every block says why it is sound.
+
+pub mod btrfs;
+pub mod mount;
+pub mod namespace;
+pub mod net;
+pub mod process;
+pub mod seccomp;
+pub mod signal;
+pub mod tree;
+pub mod xattr;

@@ -1,5 +1,11 @@
 //! `/etc/default/bkctld`: the settings of a server.
 
+mod read;
 mod settings;
+mod shell;
+pub(crate) mod values;
 
+pub use read::DEFAULT_FILE;
 pub use settings::{Isolation, ServiceManager, SessionLimits, Settings};
+pub use shell::Env;
+pub use values::Warning;

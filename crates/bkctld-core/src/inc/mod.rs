@@ -1,5 +1,24 @@
 //! Dated copies of a jail: making, listing and deleting them.
+//!
+//! `INCDIR/J` is outside of every client's reach, so it is opened by path. In it lie, beside the
+//! incs, our own hidden files: `.NAME.record` and `.NAME.index` of an inc, and what a run that was
+//! interrupted left (`.making.…`, `.deleting.…`). They lie there and not in a directory of their own
+//! because btrfs can rename a read-only snapshot within its directory only. An inc that has its
+//! name is whole: it is built under a hidden name and renamed, and renamed away before it is
+//! deleted. Nothing else in `INCDIR/J` is ever touched.
 
+mod delete;
+mod detached;
+mod files;
+mod list;
+mod make;
 mod name;
+mod record;
+mod times;
 
+pub use delete::{Deleted, clear_leftovers, delete};
+pub use list::{jails_with_incs, list};
+pub use make::{Made, MakeOptions, Outcome, make};
 pub use name::IncName;
+pub use record::{Backend, Counts, Record};
+pub use times::TimeFile;

@@ -1,15 +1,33 @@
 //! A jail: its name, its port, its place on disk.
 
+mod address;
+mod authorized_keys;
+mod create;
+mod layout;
+mod list;
 mod name;
 mod port;
+mod remove;
+mod session_policy;
+mod sshd_config;
+mod version;
 
 use std::path::{Path, PathBuf};
 
+pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
+pub use authorized_keys::{Key, Keys};
+pub use create::create;
+pub use layout::{clear_old_programs, lay_out};
+pub use list::{Ports, list};
 pub use name::JailName;
 pub use port::Port;
+pub use remove::remove;
+pub use session_policy::SessionPolicy;
+pub use sshd_config::{ListenAddress, SshdConfig};
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 
 /// The on-disk format that this program makes and serves.
 pub const FORMAT_VERSION: u32 = 2;
@@ -33,18 +51,17 @@ impl Jail {
     /// The places of the jail of this name on a server with these settings.
     pub fn new(settings: &Settings, name: JailName) -> Jail {
         let below = |dir: &Path| dir.join(name.as_str());
-        let dir = below(&settings.jail_dir);
-        let in_root = |path: &Path| dir.join("rootfs").join(path.strip_prefix("/").unwrap_or(path));
+        let in_root = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_path_buf();
         Jail {
             sshd_config: in_root(&settings.sshd_config),
             authorized_keys: in_root(&settings.authorized_keys),
+            dir: below(&settings.jail_dir),
             inc_dir: below(&settings.inc_dir),
             archive: below(&settings.archives_dir),
             conf_dir: settings.conf_dir.join(format!("{name}.d")),
             legacy_policy: below(&settings.conf_dir),
             state_dir: below(&settings.data_dir.join("sessions")),
             lock_dir: settings.lock_dir.clone(),
-            dir,
             name,
         }
     }
@@ -127,13 +144,25 @@ impl Jail {
     }
 
     /// `sshd_config`, as the host sees it.
-    pub fn sshd_config(&self) -> &Path {
-        &self.sshd_config
+    pub fn sshd_config(&self) -> PathBuf {
+        self.rootfs().join(&self.sshd_config)
     }
 
     /// `authorized_keys`, as the host sees it.
-    pub fn authorized_keys(&self) -> &Path {
-        &self.authorized_keys
+    pub fn authorized_keys(&self) -> PathBuf {
+        self.rootfs().join(&self.authorized_keys)
+    }
+
+    /// Whether the jail's service runs: whether its listener holds the port.
+    pub fn is_on(&self) -> Result<bool> {
+        Lock::is_held(&self.listener_lock())
+    }
+
+    /// The same jail with its directory beside its place, for building it there. No such name is a
+    /// jail's, since those begin with a letter or digit.
+    fn in_the_making(&self) -> Jail {
+        let dir = self.dir.with_file_name(format!(".init-{}", self.name));
+        Jail { dir, ..self.clone() }
     }
 
     /// `DATADIR/sessions/J`: the SSH log and the records of sessions, outside the client's reach.

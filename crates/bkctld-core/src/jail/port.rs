@@ -19,6 +19,11 @@ impl Port {
         self.0
     }
 
+    /// This one and every higher one.
+    pub fn and_above(self) -> impl Iterator<Item = Port> {
+        (self.0..=u16::MAX).map(Port)
+    }
+
     /// The next higher one, unless this is the last.
     pub fn next(self) -> Option<Port> {
         self.0.checked_add(1).map(Port)

@@ -1,6 +1,11 @@
 //! What the server knows of a jail's sessions: records that the session's monitor writes outside
 //! of the client's reach, and that `status` and `log` read.
 
+mod journal;
+mod log;
 mod record;
+mod store;
 
+pub use log::{LogWriter, log_newest_first};
 pub use record::{Ending, Kind, SessionRecord};
+pub use store::{ActiveSession, active, last_finished};

@@ -1,0 +1,174 @@
+//! `/etc/default/bkctld` -> [`Settings`].
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use super::shell::Env;
+use super::values::{self, Values, Warning};
+use super::{ServiceManager, SessionLimits, Settings};
+use crate::error::{Error, IoContext, Result};
+use crate::{file, text};
+
+/// Where the configuration is, unless the administrator names another file.
+pub const DEFAULT_FILE: &str = "/etc/default/bkctld";
+
+impl Settings {
+    /// The settings of this server. `named` is the file that the administrator named
+    /// (`--config`, `BKCTLD_CONFIG`), which must exist; [`DEFAULT_FILE`] need not. The environment
+    /// (`env`) answers for variables that the file refers to and does not set, and overrides
+    /// `FORCE`, `HEADER`, `DRY_RUN` and `LOGLEVEL`; no other variable is taken from it.
+    pub fn read(named: Option<&Path>, env: &Env<'_>) -> Result<(Settings, Vec<Warning>)> {
+        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+        let (mut settings, warnings) = match file::read_if_there(path)? {
+            Some(content) => {
+                let (settings, warnings) = Settings::parse(path, &content, env)?;
+                (Settings { file: Some(path.to_path_buf()), ..settings }, warnings)
+            }
+            None if named.is_some() => {
+                let none = std::io::Error::from(std::io::ErrorKind::NotFound);
+                return Err(none).context("cannot read the configuration", path);
+            }
+            None => (Settings::default(), Vec::new()),
+        };
+        settings.override_from(env)?;
+        Ok((settings, warnings))
+    }
+
+    fn parse(path: &Path, content: &[u8], env: &Env<'_>) -> Result<(Settings, Vec<Warning>)> {
+        let mut values = Values::parse(path, content, env)?;
+        let mut settings = match values.get("BACKUP_PARTITION", values::absolute_path)? {
+            Some(partition) => Settings::on_partition(&partition),
+            None => Settings::default(),
+        };
+        settings.take_paths(&mut values)?;
+        settings.take_numbers(&mut values)?;
+        settings.session_limits = SessionLimits::default().with(&mut values)?;
+        let warnings = values.unknown().collect();
+        Ok((settings, warnings))
+    }
+
+    fn take_paths(&mut self, values: &mut Values<'_>) -> Result<()> {
+        use values::{absolute_path, absolute_paths, path_inside, text};
+        values.set("BACKUP_DISK", &mut self.backup_disk, text)?;
+        values.set("CONFDIR", &mut self.conf_dir, absolute_path)?;
+        values.set("DATADIR", &mut self.data_dir, absolute_path)?;
+        values.set("JAILDIR", &mut self.jail_dir, absolute_path)?;
+        values.set("INCDIR", &mut self.inc_dir, absolute_path)?;
+        values.set("ARCHIVESDIR", &mut self.archives_dir, absolute_path)?;
+        if let Some(dir) = values.get("INDEX_DIR", absolute_path)? {
+            self.set_index_dir(dir);
+        }
+        values.set("IDX_FILE", &mut self.idx_file, absolute_path)?;
+        values.set("TPLDIR", &mut self.tpl_dir, absolute_path)?;
+        values.set("LOCALTPLDIR", &mut self.local_tpl_dir, absolute_path)?;
+        values.set("LOCKDIR", &mut self.lock_dir, absolute_path)?;
+        if let Some(canary) = values.get("CANARY_RELATIVE_FILE", path_inside)? {
+            self.canary_relative_file = canary.to_string_lossy().into_owned();
+        }
+        values.set("SSHD_CONFIG", &mut self.sshd_config, path_inside)?;
+        values.set("AUTHORIZED_KEYS", &mut self.authorized_keys, path_inside)?;
+        self.firewall_rules = values.get("FIREWALL_RULES", absolute_path)?;
+        values.set("JAIL_PROGRAMS", &mut self.jail_programs, absolute_paths)
+    }
+
+    fn take_numbers(&mut self, values: &mut Values<'_>) -> Result<()> {
+        use values::{log_level, nodes, number, switch};
+        values.set("LOGLEVEL", &mut self.log_level, log_level)?;
+        values.set("WARNING", &mut self.warning, number)?;
+        values.set("CRITICAL", &mut self.critical, number)?;
+        values.set("INCTIME_WARNING", &mut self.inctime_warning, number)?;
+        values.set("INCTIME_CRITICAL", &mut self.inctime_critical, number)?;
+        values.set("NODE", &mut self.nodes, nodes)?;
+        values.set("FORCE", &mut self.force, switch)?;
+        values.set("HEADER", &mut self.header, switch)?;
+        values.set("DRY_RUN", &mut self.dry_run, switch)?;
+        values.set("SERVICE", &mut self.service, service_manager)
+    }
+
+    fn override_from(&mut self, env: &Env<'_>) -> Result<()> {
+        fn set<T>(
+            env: &Env<'_>,
+            name: &str,
+            slot: &mut T,
+            check: fn(&str) -> Result<T, String>,
+        ) -> Result<()> {
+            if let Some(value) = env(name).filter(|value| !value.is_empty()) {
+                *slot = check(&text::printable(value.as_bytes()))
+                    .map_err(|reason| Error::Invalid(format!("{name} in the environment: {reason}")))?;
+            }
+            Ok(())
+        }
+        set(env, "FORCE", &mut self.force, values::switch)?;
+        set(env, "HEADER", &mut self.header, values::switch)?;
+        set(env, "DRY_RUN", &mut self.dry_run, values::switch)?;
+        set(env, "LOGLEVEL", &mut self.log_level, values::log_level)
+    }
+
+    /// Whether the directories are what they must be before a command acts on jails: `JAILDIR` is
+    /// there, and the others, which commands make when they need them, are no files.
+    pub fn check_dirs(&self) -> Result<()> {
+        let jail_dir = &self.jail_dir;
+        if !jail_dir.exists() {
+            return Err(Error::Refused(format!(
+                "JAILDIR {} does not exist: mount the backup partition, create the directory, or set JAILDIR in {}",
+                text::path(jail_dir),
+                text::path(self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)))
+            )));
+        }
+        for (name, dir) in [
+            ("JAILDIR", jail_dir),
+            ("INCDIR", &self.inc_dir),
+            ("ARCHIVESDIR", &self.archives_dir),
+            ("INDEX_DIR", &self.index_dir),
+            ("CONFDIR", &self.conf_dir),
+            ("DATADIR", &self.data_dir),
+            ("LOCKDIR", &self.lock_dir),
+        ] {
+            if dir.exists() && !dir.is_dir() {
+                return Err(Error::Refused(format!("{name} {} is no directory", text::path(dir))));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_index_dir(&mut self, dir: PathBuf) {
+        self.idx_file = dir.join("bkctld-jails.idx");
+        self.index_dir = dir;
+    }
+}
+
+impl SessionLimits {
+    /// These limits with what the file says instead. A file that lowers only the limit of the jail
+    /// lowers the one of a single address with it, to half, so that one address still cannot take
+    /// all sessions.
+    pub(crate) fn with(self, values: &mut Values<'_>) -> Result<SessionLimits> {
+        let per_jail = values.get("MAX_SESSIONS", values::positive)?.unwrap_or(self.per_jail);
+        let per_source = match values.get("MAX_SESSIONS_PER_SOURCE", values::positive)? {
+            Some(given) if given > per_jail => {
+                let reason =
+                    format!("{given} is more than the {per_jail} sessions of the jail (MAX_SESSIONS)");
+                return Err(values.conflict("MAX_SESSIONS_PER_SOURCE", &reason));
+            }
+            Some(given) => given,
+            None => self.per_source.min(half(per_jail)),
+        };
+        Ok(SessionLimits { per_jail, per_source })
+    }
+}
+
+/// Half of it, rounded up.
+fn half(number: NonZeroU32) -> NonZeroU32 {
+    NonZeroU32::new(number.get().div_ceil(2)).unwrap_or(NonZeroU32::MIN)
+}
+
+fn service_manager(value: &str) -> Result<ServiceManager, String> {
+    match value {
+        "auto" => Ok(ServiceManager::Auto),
+        "systemd" => Ok(ServiceManager::Systemd),
+        "background" => Ok(ServiceManager::Background),
+        _ => Err(format!("'{value}' is none of auto, systemd, background")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

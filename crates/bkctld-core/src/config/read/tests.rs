@@ -1,0 +1,173 @@
+use super::*;
+
+fn no_env(_: &str) -> Option<String> {
+    None
+}
+
+fn read(content: &str, env: &Env<'_>) -> Result<(Settings, Vec<Warning>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("conf");
+    std::fs::write(&path, content).unwrap();
+    Settings::read(Some(&path), env)
+}
+
+fn settings(content: &str) -> Settings {
+    let (settings, warnings) = read(content, &no_env).unwrap();
+    assert_eq!(warnings, []);
+    Settings { file: None, ..settings }
+}
+
+fn error(content: &str) -> String {
+    let error = read(content, &no_env).expect_err(content).to_string();
+    error.split_once("/conf:").map(|(_, tail)| tail.to_owned()).unwrap_or(error)
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(settings(""), Settings::default());
+    assert_eq!(settings("JAILDIR=\nLOGLEVEL=''\nFIREWALL_RULES=\"\"\nNODE=\n"), Settings::default());
+}
+
+#[test]
+fn a_real_file_is_read_whole() {
+    let settings = settings(
+        "# Defaults for bkctld\n\
+         export BACKUP_PARTITION='/srv/backup' # the big one\n\
+         ROOT=\"${BACKUP_PARTITION}\"\n\
+         INCDIR=\"${ROOT}/increments\"\n\
+         LOCALTPLDIR=${NOWHERE:-/usr/local/share}/\"bkctld\"\n\
+         FIREWALL_RULES=/etc/minifirewall.d/bkctld\n\
+         LOGLEVEL=7; WARNING=30\n\
+         NODE=\"backup2.example.org root@10.0.0.2\"\n",
+    );
+    assert_eq!(settings.jail_dir, Path::new("/srv/backup/jails"));
+    assert_eq!(settings.inc_dir, Path::new("/srv/backup/increments"));
+    assert_eq!(settings.idx_file, Path::new("/srv/backup/index/bkctld-jails.idx"));
+    assert_eq!(settings.local_tpl_dir, Path::new("/usr/local/share/bkctld"));
+    assert_eq!(settings.firewall_rules.as_deref(), Some(Path::new("/etc/minifirewall.d/bkctld")));
+    assert_eq!((settings.log_level, settings.warning, settings.critical), (7, 30, 48));
+    assert_eq!(settings.nodes, ["backup2.example.org", "root@10.0.0.2"]);
+}
+
+#[test]
+fn derived_defaults_follow_what_they_derive_from_and_yield_to_what_is_said() {
+    let given = settings("INDEX_DIR=/idx\n");
+    assert_eq!(given.idx_file, Path::new("/idx/bkctld-jails.idx"));
+    let given = settings("IDX_FILE=/i/f\nINDEX_DIR=/idx\nJAILDIR=/j\nBACKUP_PARTITION=/b\n");
+    assert_eq!(given.idx_file, Path::new("/i/f"));
+    assert_eq!(given.jail_dir, Path::new("/j"));
+    assert_eq!(given.inc_dir, Path::new("/b/incs"));
+}
+
+#[test]
+fn what_is_no_value_is_an_error_with_file_and_line() {
+    for (content, expected) in [
+        ("\nJAILDIR=$(mktemp)", "2: '$(': commands are not run and nothing is computed"),
+        ("JAILDIR=backup/jails", "1: JAILDIR: 'backup/jails' is no absolute path"),
+        ("LOGLEVEL=8", "1: LOGLEVEL: '8' is no number from 0 to 7"),
+        ("LOGLEVEL=debug", "1: LOGLEVEL: 'debug' is no number from 0 to 7"),
+        ("#\nWARNING=-1", "2: WARNING: '-1' is no whole number"),
+        ("WARNING=+1", "1: WARNING: '+1' is no whole number"),
+        ("CRITICAL=4294967296", "1: CRITICAL: '4294967296' is no whole number"),
+        ("DRY_RUN=yes", "1: DRY_RUN: 'yes' is neither 0 nor 1"),
+        ("SERVICE=openrc", "1: SERVICE: 'openrc' is none of auto, systemd, background"),
+        ("MAX_SESSIONS=0", "1: MAX_SESSIONS: must be at least 1"),
+        (
+            "MAX_SESSIONS_PER_SOURCE=9\nMAX_SESSIONS=8",
+            "1: MAX_SESSIONS_PER_SOURCE: 9 is more than the 8 sessions of the jail (MAX_SESSIONS)",
+        ),
+        ("JAIL_PROGRAMS=\"/bin/tar gzip\"", "1: JAIL_PROGRAMS: 'gzip' is no absolute path"),
+        ("NODE=-oProxyCommand=x", "1: NODE: '-oProxyCommand=x' is no server's name"),
+        (
+            "CANARY_RELATIVE_FILE=/../x",
+            "1: CANARY_RELATIVE_FILE: '/../x' is no path of a file below the jail",
+        ),
+        ("SSHD_CONFIG=/", "1: SSHD_CONFIG: '/' is no path of a file below the jail"),
+        ("INCDIR='/a\nb'", "1: INCDIR: a control character"),
+    ] {
+        assert_eq!(error(content), expected, "{content:?}");
+    }
+}
+
+#[test]
+fn a_value_that_is_no_utf8_is_an_error_but_a_comment_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("conf");
+    std::fs::write(&path, b"# r\xe9pertoire\nINCDIR=/\xe9\n").unwrap();
+    let error = Settings::read(Some(&path), &no_env).unwrap_err().to_string();
+    assert!(error.ends_with("/conf:2: INCDIR: not UTF-8"), "{error}");
+}
+
+#[test]
+fn a_misspelt_variable_is_warned_of_and_a_helper_is_not() {
+    let (_, warnings) = read("HELPER=/x\nJAILDIRS=/y\nJAILDIR=$HELPER/j\n", &no_env).unwrap();
+    let shown: Vec<String> = warnings.iter().map(Warning::to_string).collect();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert!(shown[0].ends_with("/conf:2: unknown variable 'JAILDIRS' has no effect"), "{shown:?}");
+}
+
+#[test]
+fn the_environment_overrides_four_variables_and_answers_references() {
+    let env = |name: &str| {
+        let value = match name {
+            "FORCE" | "DRY_RUN" => "1",
+            "HEADER" => "0",
+            "LOGLEVEL" => "3",
+            "HOME" => "/root",
+            "JAILDIR" => "/elsewhere",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let (settings, _) = read("FORCE=0\nHEADER=1\nLOGLEVEL=7\nINCDIR=$HOME/incs\n", &env).unwrap();
+    assert!(settings.force && settings.dry_run && !settings.header);
+    assert_eq!(settings.log_level, 3);
+    assert_eq!(settings.inc_dir, Path::new("/root/incs"));
+    assert_eq!(settings.jail_dir, Path::new("/backup/jails"));
+
+    let bad = |name: &str| (name == "FORCE").then(|| "y\n".to_owned());
+    assert_eq!(
+        read("", &bad).unwrap_err().to_string(),
+        "FORCE in the environment: 'y\\n' is neither 0 nor 1"
+    );
+    let empty = |name: &str| (name == "HEADER").then(String::new);
+    assert!(read("", &empty).unwrap().0.header);
+}
+
+#[test]
+fn a_limit_of_the_jail_alone_lowers_that_of_one_address() {
+    let limits = |content: &str| {
+        let limits = settings(content).session_limits;
+        (limits.per_jail.get(), limits.per_source.get())
+    };
+    assert_eq!(limits(""), (40, 20));
+    assert_eq!(limits("MAX_SESSIONS=100"), (100, 20));
+    assert_eq!(limits("MAX_SESSIONS=5"), (5, 3));
+    assert_eq!(limits("MAX_SESSIONS=1"), (1, 1));
+    assert_eq!(limits("MAX_SESSIONS=8 MAX_SESSIONS_PER_SOURCE=8"), (8, 8));
+}
+
+#[test]
+fn a_named_file_must_be_there_and_be_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Settings::read(Some(&dir.path().join("none")), &no_env).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read the configuration "), "{error}");
+    assert!(
+        Settings::read(Some(dir.path()), &no_env).unwrap_err().to_string().contains("not a regular file")
+    );
+}
+
+#[test]
+fn directories_that_are_missing_or_files_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = Settings::on_partition(dir.path());
+    let error = settings.check_dirs().unwrap_err().to_string();
+    assert!(error.contains("/jails does not exist: mount the backup partition"), "{error}");
+    std::fs::write(&settings.jail_dir, "").unwrap();
+    assert!(settings.check_dirs().unwrap_err().to_string().contains("/jails is no directory"));
+    settings.jail_dir = dir.path().to_path_buf();
+    settings.lock_dir = dir.path().join("lock");
+    settings.check_dirs().unwrap();
+    std::fs::write(&settings.inc_dir, "").unwrap();
+    assert!(settings.check_dirs().unwrap_err().to_string().starts_with("INCDIR "));
+}

@@ -1,0 +1,167 @@
+//! The values of a file of assignments, each asked for by name and checked as what it must be.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::{Component, Path, PathBuf};
+
+use super::shell::{self, Assignment, Env, Script};
+use crate::error::{Error, Result};
+
+/// Something in a file that has no effect, which its author should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The file.
+    pub path: PathBuf,
+    /// Counted from 1.
+    pub line: usize,
+    /// What is to be known.
+    pub reason: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", crate::text::path(&self.path), self.line, self.reason)
+    }
+}
+
+/// A file of assignments on its way to become settings.
+pub(crate) struct Values<'a> {
+    path: &'a Path,
+    script: Script,
+    asked: BTreeSet<&'static str>,
+}
+
+/// The check of one value: what it means, or why it cannot be.
+type Check<T> = fn(&str) -> Result<T, String>;
+
+impl<'a> Values<'a> {
+    /// Reads the text of the file.
+    pub fn parse(path: &'a Path, text: &[u8], env: &Env<'_>) -> Result<Values<'a>> {
+        let script = shell::parse(text, env).map_err(|fault| Error::BadLine {
+            path: path.to_path_buf(),
+            line: fault.line,
+            reason: fault.reason,
+        })?;
+        Ok(Values { path, script, asked: BTreeSet::new() })
+    }
+
+    /// The checked value of this variable. One that is set to nothing counts as absent, as in the
+    /// original, so that a line can be emptied instead of deleted.
+    pub fn get<T>(&mut self, name: &'static str, check: Check<T>) -> Result<Option<T>> {
+        self.asked.insert(name);
+        let last = self.script.assignments.iter().rev().find(|assignment| assignment.name == name);
+        let Some(Assignment { value, line, .. }) = last.filter(|assignment| !assignment.value.is_empty())
+        else {
+            return Ok(None);
+        };
+        let checked = std::str::from_utf8(value)
+            .map_err(|_| "not UTF-8".to_owned())
+            .and_then(|text| {
+                if text.contains(char::is_control) { Err("a control character".into()) } else { Ok(text) }
+            })
+            .and_then(check);
+        checked.map(Some).map_err(|reason| self.bad_line(*line, format!("{name}: {reason}")))
+    }
+
+    /// Puts the value in place of the default, where there is one.
+    pub fn set<T>(&mut self, name: &'static str, slot: &mut T, check: Check<T>) -> Result<()> {
+        if let Some(value) = self.get(name, check)? {
+            *slot = value;
+        }
+        Ok(())
+    }
+
+    /// The lines that set what nobody asked for and no other line refers to: most likely typing
+    /// errors.
+    pub fn unknown(&self) -> impl Iterator<Item = Warning> {
+        let idle = |name: &str| !self.asked.contains(name) && !self.script.references.contains(name);
+        self.script.assignments.iter().filter(move |assignment| idle(&assignment.name)).map(|assignment| {
+            Warning {
+                path: self.path.to_path_buf(),
+                line: assignment.line,
+                reason: format!("unknown variable '{}' has no effect", assignment.name),
+            }
+        })
+    }
+
+    /// The error for a variable whose value does not go with the others.
+    pub fn conflict(&self, name: &'static str, reason: &str) -> Error {
+        let line = self.script.assignments.iter().rev().find(|assignment| assignment.name == name);
+        self.bad_line(line.map_or(1, |assignment| assignment.line), format!("{name}: {reason}"))
+    }
+
+    fn bad_line(&self, line: usize, reason: String) -> Error {
+        Error::BadLine { path: self.path.to_path_buf(), line, reason }
+    }
+}
+
+/// Any text on one line.
+pub(crate) fn text(value: &str) -> Result<String, String> {
+    Ok(value.to_owned())
+}
+
+/// A path from the root.
+pub(crate) fn absolute_path(value: &str) -> Result<PathBuf, String> {
+    if value.starts_with('/') { Ok(value.into()) } else { Err(format!("'{value}' is no absolute path")) }
+}
+
+/// A path from the root that cannot leave the directory it is later put below.
+pub(crate) fn path_inside(value: &str) -> Result<PathBuf, String> {
+    let path = Path::new(value);
+    let inside = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if inside && path.file_name().is_some() {
+        Ok(path.into())
+    } else {
+        Err(format!("'{value}' is no path of a file below the jail"))
+    }
+}
+
+/// A number from 0.
+pub(crate) fn number(value: &str) -> Result<u32, String> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    value.parse().ok().filter(|_| digits).ok_or_else(|| format!("'{value}' is no whole number"))
+}
+
+/// A number from 1.
+pub(crate) fn positive(value: &str) -> Result<NonZeroU32, String> {
+    NonZeroU32::new(number(value)?).ok_or_else(|| "must be at least 1".to_owned())
+}
+
+/// A severity of syslog.
+pub(crate) fn log_level(value: &str) -> Result<u8, String> {
+    match value.as_bytes() {
+        [digit @ b'0'..=b'7'] => Ok(digit - b'0'),
+        _ => Err(format!("'{value}' is no number from 0 to 7")),
+    }
+}
+
+/// 1 for yes, 0 for no. Words such as `yes` are refused, because the original takes them for no.
+pub(crate) fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err(format!("'{value}' is neither 0 nor 1")),
+    }
+}
+
+/// Absolute paths, separated by blanks.
+pub(crate) fn absolute_paths(value: &str) -> Result<Vec<PathBuf>, String> {
+    value.split_whitespace().map(absolute_path).collect()
+}
+
+/// Names of servers for `ssh`, separated by blanks.
+pub(crate) fn nodes(value: &str) -> Result<Vec<String>, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@:%".contains(&byte);
+    value
+        .split_whitespace()
+        .map(|node| {
+            // A leading '-' would be an option of ssh.
+            if node.bytes().all(plain) && !node.starts_with('-') {
+                Ok(node.to_owned())
+            } else {
+                Err(format!("'{node}' is no server's name"))
+            }
+        })
+        .collect()
+}

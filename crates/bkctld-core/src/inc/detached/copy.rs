@@ -1,0 +1,332 @@
+//! One inode of the live tree made anew in the inc. The client may change, replace or remove it
+//! meanwhile: then it is left out, or noted as changed, and never trusted by the next inc.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use bkctld_sys::tree::open_file;
+use bkctld_sys::xattr::Xattrs;
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, chmodat, chownat,
+    copy_file_range, fchmod, fchown, fstat, ftruncate, futimens, ioctl_ficlone, mknodat, openat, readlinkat,
+    seek, statat, symlinkat, unlinkat, utimensat,
+};
+use rustix::io::Errno;
+
+use super::signature::{Signature, atime, ctime, kind, mtime};
+
+/// Files up to this size are read and written whole, in bytes.
+const SMALL: u64 = 64 << 10;
+/// How much one call copies, in bytes: after each the making can be given up.
+const STEP: u64 = 16 << 20;
+/// How often, and how long apart, a file is tried that another process holds a lease on.
+const LEASE_TRIES: usize = 10;
+const LEASE_WAIT: Duration = Duration::from_millis(20);
+
+/// Why something of the live tree is not in the inc as it is now.
+#[derive(Debug)]
+pub(super) enum Skip {
+    /// Removed, or replaced by something of another type, while it was looked at.
+    Vanished,
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// Another file system is mounted there.
+    MountPoint,
+    /// The name came up twice, since the client moved it about.
+    Twice,
+}
+
+/// Why an inode was not copied.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// For a reason that lies in the live tree: the rest is gone on with.
+    Skip(Skip),
+    /// For a reason that lies in the inc: there is no use in going on.
+    Fatal(io::Error),
+    /// The making was given up.
+    GivenUp,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub(super) struct Copied {
+    /// What the live inode was.
+    pub(super) stat: Stat,
+    /// Whether it changed while it was read.
+    pub(super) changed: bool,
+    /// Whether the data is shared with the live file by the file system.
+    pub(super) cloned: bool,
+    /// Attributes that the inc's file system did not take.
+    pub(super) attributes: Option<io::Error>,
+    /// Bytes copied.
+    pub(super) bytes: u64,
+}
+
+/// How inodes are copied from one file system to another.
+#[derive(Debug)]
+pub(super) struct Copier {
+    // Cleared by the first file that shows that the file system cannot.
+    can_clone: AtomicBool,
+    given_up: AtomicBool,
+}
+
+/// The live error says that the name is no longer what it was.
+pub(super) fn skip_of(error: io::Error) -> Skip {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE | Errno::NXIO) => Skip::Vanished,
+        Some(Errno::XDEV) => Skip::MountPoint,
+        _ => Skip::Unreadable(error),
+    }
+}
+
+fn live<T>(result: Result<T, impl Into<io::Error>>) -> Result<T, Failure> {
+    result.map_err(|error| Failure::Skip(skip_of(error.into())))
+}
+
+/// The result of making a name in the inc.
+pub(super) fn made<T>(result: Result<T, impl Into<io::Error>>) -> Result<T, Failure> {
+    result.map_err(|error| {
+        let error = error.into();
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            Failure::Skip(Skip::Twice)
+        } else {
+            Failure::Fatal(error)
+        }
+    })
+}
+
+impl Copier {
+    pub(super) fn new() -> Copier {
+        Copier { can_clone: AtomicBool::new(true), given_up: AtomicBool::new(false) }
+    }
+
+    /// Ends every copy soon, also of a huge file.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Relaxed);
+    }
+
+    pub(super) fn given_up(&self) -> bool {
+        self.given_up.load(Relaxed)
+    }
+
+    /// Copies what `stat` says is `name` in `from`, anything but a directory, to the same name in
+    /// `to`.
+    pub(super) fn copy(
+        &self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        name: &CStr,
+        stat: &Stat,
+    ) -> Result<Copied, Failure> {
+        match kind(stat) {
+            FileType::RegularFile => self.regular(from, to, name),
+            _ => special(from, to, name, stat),
+        }
+    }
+
+    fn regular(&self, from: &OwnedFd, to: &OwnedFd, name: &CStr) -> Result<Copied, Failure> {
+        let source = live(open_patiently(from, name))?;
+        let stat = live(fstat(&source))?;
+        if kind(&stat) != FileType::RegularFile {
+            return Err(Failure::Skip(Skip::Vanished));
+        }
+        let xattrs = live(Xattrs::of(&source))?;
+        let create = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let target = File::from(made(openat(to, name, create, Mode::RUSR | Mode::WUSR))?);
+        let filled = self.fill(&File::from(source), &target, &stat).and_then(|(source, cloned, bytes)| {
+            let after = live(fstat(source))?;
+            let changed = Signature::of(&after) != Signature::of(&stat);
+            let attributes = dress(target.as_fd(), &stat, &xattrs).map_err(Failure::Fatal)?;
+            Ok(Copied { stat, changed, cloned, attributes, bytes })
+        });
+        if let Err(Failure::Skip(_)) = filled {
+            unlinkat(to, name, AtFlags::empty()).map_err(|error| Failure::Fatal(error.into()))?;
+        }
+        filled
+    }
+
+    /// Fills the new file. Gives back the source, whether it was cloned, and the bytes copied.
+    fn fill<'f>(
+        &self,
+        source: &'f File,
+        target: &File,
+        stat: &Stat,
+    ) -> Result<(&'f File, bool, u64), Failure> {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        if size == 0 {
+            return Ok((source, false, 0));
+        }
+        if self.can_clone.load(Relaxed) {
+            match ioctl_ficlone(target, source) {
+                Ok(()) => return Ok((source, true, 0)),
+                Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::NOTTY | Errno::NOSYS) => {
+                    self.can_clone.store(false, Relaxed);
+                }
+                Err(error @ (Errno::NOSPC | Errno::DQUOT)) => return Err(Failure::Fatal(error.into())),
+                // This file cannot, such as one without checksums on btrfs.
+                Err(_) => {}
+            }
+        }
+        #[allow(clippy::unnecessary_cast)]
+        let dense = stat.st_blocks as u64 * 512 >= size;
+        let bytes = if size <= SMALL && dense {
+            self.by_hand(source, target, 0, size)?
+        } else {
+            let bytes = self.extents(source, target, size)?;
+            // A hole at the end.
+            ftruncate(target, size).map_err(|error| Failure::Fatal(error.into()))?;
+            bytes
+        };
+        Ok((source, false, bytes))
+    }
+
+    /// Copies what is not a hole.
+    fn extents(&self, source: &File, target: &File, size: u64) -> Result<u64, Failure> {
+        let mut at = 0;
+        let mut bytes = 0;
+        while at < size {
+            let from = match seek(source, SeekFrom::Data(at)) {
+                Ok(from) => from.min(size),
+                Err(Errno::NXIO) => break,
+                // A file system that knows no holes.
+                Err(Errno::INVAL) => at,
+                Err(error) => return Err(Failure::Skip(skip_of(error.into()))),
+            };
+            let to = match seek(source, SeekFrom::Hole(from)) {
+                Ok(to) => to.min(size),
+                // The file became shorter meanwhile.
+                Err(Errno::NXIO) => break,
+                Err(Errno::INVAL) => size,
+                Err(error) => return Err(Failure::Skip(skip_of(error.into()))),
+            };
+            bytes += self.range(source, target, from, to)?;
+            // Data and hole at one place would mean a hole of no length: go on past it.
+            at = to.max(at + 1);
+        }
+        Ok(bytes)
+    }
+
+    fn range(&self, source: &File, target: &File, from: u64, to: u64) -> Result<u64, Failure> {
+        let mut at = from;
+        while at < to {
+            self.check()?;
+            let len = usize::try_from((to - at).min(STEP)).unwrap_or(usize::MAX);
+            let (mut source_at, mut target_at) = (at, at);
+            match copy_file_range(source, Some(&mut source_at), target, Some(&mut target_at), len) {
+                Ok(0) => break,
+                Ok(n) => at += n as u64,
+                Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+                    return Err(Failure::Fatal(error.into()));
+                }
+                // Reading and writing show which side it is, or work where the call does not.
+                Err(_) => return Ok(at - from + self.by_hand(source, target, at, to)?),
+            }
+        }
+        Ok(at - from)
+    }
+
+    fn by_hand(&self, source: &File, target: &File, from: u64, to: u64) -> Result<u64, Failure> {
+        let mut buffer = vec![0; usize::try_from((to - from).min(SMALL)).unwrap_or(0)];
+        let mut at = from;
+        while at < to {
+            self.check()?;
+            let want = buffer.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
+            match source.read_at(&mut buffer[..want], at) {
+                Ok(0) => break,
+                Ok(n) => {
+                    target.write_all_at(&buffer[..n], at).map_err(Failure::Fatal)?;
+                    at += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::Skip(Skip::Unreadable(error))),
+            }
+        }
+        Ok(at - from)
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        if self.given_up() { Err(Failure::GivenUp) } else { Ok(()) }
+    }
+}
+
+/// A client can hold a lease on a file of its own, which makes opening it wait: the kernel asks the
+/// holder to let go, and the open is tried again for a moment, not for ever.
+fn open_patiently(dir: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+    for _ in 0..LEASE_TRIES {
+        match open_file(dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(LEASE_WAIT),
+            done => return done,
+        }
+    }
+    open_file(dir, name)
+}
+
+/// A symbolic link, fifo, socket or device.
+fn special(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Result<Copied, Failure> {
+    let target = match kind(stat) {
+        FileType::Symlink => Some(live(readlinkat(from, name, Vec::new()))?),
+        _ => None,
+    };
+    let xattrs = live(Xattrs::of_name(from, name))?;
+    let after = live(statat(from, name, AtFlags::SYMLINK_NOFOLLOW))?;
+    if (after.st_dev, after.st_ino, ctime(&after)) != (stat.st_dev, stat.st_ino, ctime(stat)) {
+        return Err(Failure::Skip(Skip::Vanished));
+    }
+    match &target {
+        Some(target) => made(symlinkat(target.as_c_str(), to, name))?,
+        None => {
+            let mode = Mode::from_raw_mode(stat.st_mode);
+            made(mknodat(to, name, kind(stat), mode & Mode::RWXU, stat.st_rdev))?;
+        }
+    }
+    let fatal = |error: Errno| Failure::Fatal(error.into());
+    let (uid, gid) = owner(stat);
+    chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(fatal)?;
+    if target.is_none() {
+        // The inc is out of the client's reach: the name is what was just made.
+        chmodat(to, name, Mode::from_raw_mode(stat.st_mode), AtFlags::empty()).map_err(fatal)?;
+    }
+    let attributes = taken(xattrs.set_name(to, name)).map_err(Failure::Fatal)?;
+    utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW).map_err(fatal)?;
+    Ok(Copied { stat: *stat, changed: false, cloned: false, attributes, bytes: 0 })
+}
+
+/// Gives an open file or directory of the inc the owner, mode, attributes and times of the live one.
+///
+/// In this order: a new owner takes setuid bits and capabilities away, an access list is part of
+/// the mode, and anything changes the times. Gives back why attributes were not taken, if so.
+pub(super) fn dress(fd: BorrowedFd<'_>, stat: &Stat, xattrs: &Xattrs) -> io::Result<Option<io::Error>> {
+    let (uid, gid) = owner(stat);
+    fchown(fd, Some(uid), Some(gid))?;
+    fchmod(fd, Mode::from_raw_mode(stat.st_mode))?;
+    let attributes = taken(xattrs.set(fd))?;
+    futimens(fd, &times(stat))?;
+    Ok(attributes)
+}
+
+/// Attributes that cannot be kept (the inc's file system has none, say) cost a warning; a full disk
+/// costs the inc.
+fn taken(set: io::Result<()>) -> io::Result<Option<io::Error>> {
+    match set {
+        Ok(()) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Err(error)
+        }
+        Err(error) => Ok(Some(error)),
+    }
+}
+
+fn owner(stat: &Stat) -> (Uid, Gid) {
+    (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))
+}
+
+fn times(stat: &Stat) -> Timestamps {
+    let timespec =
+        |time: super::signature::FsTime| Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds.into() };
+    Timestamps { last_access: timespec(atime(stat)), last_modification: timespec(mtime(stat)) }
+}

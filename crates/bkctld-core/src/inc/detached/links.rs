@@ -1,0 +1,100 @@
+//! Hard links within the live tree. The first name of an inode that a thread comes to decides how
+//! it gets into the inc; every other name becomes a link to that.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::Stat;
+
+use super::node::Node;
+use super::signature::Signature;
+
+type Inode = (u64, u64);
+
+/// Where an inode is in the inc.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) node: Arc<Node>,
+    pub(super) name: CString,
+    /// What the live inode was when it was placed, where the next inc may rely on it.
+    pub(super) signature: Option<Signature>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A thread is placing it.
+    Busy,
+    Placed(Placed),
+}
+
+/// The inodes with several names that were met so far.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    inodes: Mutex<HashMap<Inode, State>>,
+    changed: Condvar,
+}
+
+/// Whose turn it is.
+pub(super) enum Claim<'a> {
+    /// This name is the first: the caller places the inode.
+    First(Turn<'a>),
+    /// It is in the inc already.
+    Placed(Placed),
+}
+
+/// The right and the duty to place an inode. Dropped without that, the next name gets it.
+pub(super) struct Turn<'a> {
+    links: &'a Links,
+    inode: Inode,
+}
+
+impl Links {
+    /// Asks for the inode; waits while another thread places it (which never waits itself).
+    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+    pub(super) fn claim(&self, stat: &Stat) -> Claim<'_> {
+        let inode = (stat.st_dev as u64, stat.st_ino as u64);
+        let mut inodes = self.lock();
+        loop {
+            match inodes.get(&inode) {
+                None => {
+                    inodes.insert(inode, State::Busy);
+                    return Claim::First(Turn { links: self, inode });
+                }
+                Some(State::Placed(placed)) => return Claim::Placed(placed.clone()),
+                Some(State::Busy) => {
+                    inodes = self.changed.wait(inodes).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Another copy takes over, because the one that the names linked to has as many as it may.
+    #[allow(clippy::unnecessary_cast)]
+    pub(super) fn replace(&self, stat: &Stat, placed: Placed) {
+        self.lock().insert((stat.st_dev as u64, stat.st_ino as u64), State::Placed(placed));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Inode, State>> {
+        self.inodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// The inode is in the inc.
+    pub(super) fn placed(self, placed: Placed) {
+        self.links.lock().insert(self.inode, State::Placed(placed));
+        // Dropping tells the threads that wait.
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut inodes = self.links.lock();
+        if matches!(inodes.get(&self.inode), Some(State::Busy)) {
+            inodes.remove(&self.inode);
+        }
+        drop(inodes);
+        self.links.changed.notify_all();
+    }
+}

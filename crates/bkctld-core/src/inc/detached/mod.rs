@@ -1,0 +1,134 @@
+//! The detached tree: an inc where the file system has no snapshots. What is unchanged since the
+//! previous inc becomes a hard link to the *previous inc's* file, anything else is cloned or copied;
+//! a live inode never gets into an inc, so nothing that a client does to its files reaches one.
+
+mod copy;
+mod index;
+mod links;
+mod node;
+mod place;
+mod signature;
+mod space;
+mod tree;
+mod warnings;
+
+use std::fs::{self, File, OpenOptions};
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use bkctld_sys::tree::open_dir;
+use bkctld_sys::xattr::drop_inherited_acls;
+use rustix::fs::{Mode, fstat, mkdirat, syncfs};
+
+use super::IncName;
+use super::files::Hidden;
+use super::record::{Counts, Record};
+use crate::error::{Error, IoContext, Result};
+use crate::jail::Jail;
+use crate::progress::Progress;
+use index::{Reader, Writer};
+use space::Room;
+use tree::{Build, Previous, no_space_said};
+
+/// The tree that was built, still under its hidden name.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) counts: Counts,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Builds the tree of `name` in `inc_dir` under its hidden name, with its index, and syncs both.
+/// `incs` are those that are there, oldest first.
+pub(super) fn build(
+    jail: &Jail,
+    live: OwnedFd,
+    incs: &[IncName],
+    name: IncName,
+    threads: NonZeroUsize,
+    progress: &Progress,
+) -> Result<Built> {
+    let inc_dir = jail.inc_dir();
+    let making = Hidden::Making(name).file_name();
+    let path = inc_dir.join(&making);
+    let parent = File::open(inc_dir).context("cannot open", inc_dir)?;
+    mkdirat(&parent, &making, Mode::RWXU).context("cannot create directory", &path)?;
+    let new = open_dir(&parent, &c_name(&making)?).context("cannot open", &path)?;
+    drop_inherited_acls(&new).context("cannot set the access list of", &path)?;
+    // The file system's own clock, read before anything is looked at.
+    let begun = signature::ctime(&fstat(&new).context("cannot look at", &path)?);
+    // A page that a process has mapped and made dirty can be written again without a new ctime,
+    // until it is written out. From here on, every later change shows.
+    syncfs(&live).context("cannot sync", &path)?;
+
+    let (inc, previous) = previous(inc_dir, incs).unzip();
+    match inc {
+        Some(inc) => progress.expect(Record::read(jail, inc)?.map_or(0, |record| record.counts.files)),
+        None => {
+            let again = rustix::io::fcntl_dupfd_cloexec(&live, 0).context("cannot open", &path)?;
+            let (room, names) = space::check(again, &new, threads).context("cannot look at", &path)?;
+            progress.expect(names);
+            if let Room::Missing { needed, free } = room {
+                return Err(no_room(inc_dir, needed, free));
+            }
+        }
+    }
+    let index_path = inc_dir.join(Hidden::MakingIndex(name).file_name());
+    let index = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&index_path)
+        .context("cannot create", &index_path)?;
+    let top_inode = fstat(&new).context("cannot look at", &path)?.st_ino;
+    let new_again = rustix::io::fcntl_dupfd_cloexec(&new, 0).context("cannot open", &path)?;
+
+    let build = Build::new(live, new, previous, Writer::new(index), begun, progress, &path)?;
+    let (writer, top_block, built) = build.run(threads)?;
+    writer.finish(top_inode, top_block).context("cannot write", &index_path).map_err(no_space_said)?;
+    // Once for everything: after a crash an inc that has its name has all its data too.
+    syncfs(&new_again).context("cannot sync", &path)?;
+    Ok(built)
+}
+
+fn c_name(name: &std::ffi::OsStr) -> Result<std::ffi::CString> {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::CString::new(name.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))
+}
+
+/// The newest inc that has an index.
+fn previous(inc_dir: &Path, incs: &[IncName]) -> Option<(IncName, Previous)> {
+    incs.iter().rev().find_map(|&inc| {
+        let index = File::open(inc_dir.join(Hidden::Index(inc).file_name())).ok()?;
+        let top = OwnedFd::from(File::open(inc_dir.join(inc.to_string())).ok()?);
+        let reader = Reader::new(index, fstat(&top).ok()?.st_ino)?;
+        Some((inc, Previous { top, index: reader }))
+    })
+}
+
+/// Keeps the indexes of the two newest incs: that of the newest is what the next inc is built on,
+/// the other stands in when the newest is deleted.
+pub(super) fn drop_old_indexes(inc_dir: &Path, incs: &[IncName]) -> Result<()> {
+    for &inc in incs.iter().rev().skip(2) {
+        let path = inc_dir.join(Hidden::Index(inc).file_name());
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).context("cannot remove", &path);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn no_room(inc_dir: &Path, needed: u64, free: u64) -> Error {
+    Error::Refused(format!(
+        "no room for the inc in {}: all files must be copied, since no earlier inc can be shared with; \
+         that takes {}, free are {}, so {} are missing; make room or delete incs",
+        crate::text::path(inc_dir),
+        space::shown(needed),
+        space::shown(free),
+        space::shown(needed.saturating_sub(free)),
+    ))
+}

@@ -1,0 +1,175 @@
+//! Making an inc.
+
+use std::fs::{self, File};
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use bkctld_sys::btrfs;
+use jiff::Timestamp;
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, fsync, openat, renameat_with};
+use rustix::io::Errno;
+
+use super::delete::{clear_leftovers, remove_tree};
+use super::files::Hidden;
+use super::list::list;
+use super::record::{Backend, Counts, Record};
+use super::{IncName, detached};
+use crate::error::{Error, IoContext, JailContext, Result};
+use crate::file;
+use crate::jail::Jail;
+use crate::progress::Progress;
+
+/// What the caller knows and the domain does not ask for itself.
+pub struct MakeOptions<'a> {
+    /// How many threads work on it, where there is a tree to be walked.
+    pub threads: NonZeroUsize,
+    /// The time; asked for at the begin and at the end.
+    pub now: &'a dyn Fn() -> Timestamp,
+    /// Whether a session of the jail is open; asked likewise.
+    pub session_active: &'a dyn Fn() -> bool,
+}
+
+/// What became of the wish for an inc.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was made.
+    Made(Made),
+    /// One of this name is there; nothing was done.
+    AlreadyThere,
+}
+
+/// An inc that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its name.
+    pub name: IncName,
+    /// What is kept about it.
+    pub record: Record,
+}
+
+/// Makes the inc `name` of the jail: a snapshot where the jail is a btrfs subvolume and `INCDIR` is
+/// on the same file system, else a detached tree. The caller holds the jail's [`Jail::incs_lock`].
+///
+/// What of the live tree vanished, changed or could not be read meanwhile is in the record's
+/// warnings. On an error nothing has the inc's name, and what was begun is removed.
+pub fn make(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &Progress) -> Result<Outcome> {
+    make_named(jail, name, options, progress).for_jail(jail.name())
+}
+
+fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &Progress) -> Result<Outcome> {
+    let live = open_jail(jail)?;
+    let inc_dir = jail.inc_dir();
+    // Nobody but root: what a client stored may be setuid to anyone.
+    file::make_private_dir(inc_dir, 0o700)?;
+    let path = inc_dir.join(name.to_string());
+    match fs::symlink_metadata(&path) {
+        Ok(_) => return Ok(Outcome::AlreadyThere),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).context("cannot look at", &path),
+    }
+    let mut warnings = Vec::new();
+    // What cannot be removed is no reason to make no inc.
+    if let Err(error) = clear_leftovers(jail, options.threads, &Progress::default()) {
+        warnings.push(format!("what an earlier run left is still there: {error}"));
+    }
+    let begun = (options.now)();
+    let active_at_begin = (options.session_active)();
+    let dir = File::open(inc_dir).context("cannot open", inc_dir)?;
+    let (backend, counts) = match snapshot(&live, &dir, &path, name, &mut warnings)? {
+        true => (Backend::Snapshot, Counts::default()),
+        false => (Backend::Detached, detach(jail, live, &dir, name, options, progress, &mut warnings)?),
+    };
+    let record = Record {
+        begun,
+        ended: (options.now)(),
+        backend,
+        session_active: active_at_begin || (options.session_active)(),
+        counts,
+        warnings,
+    };
+    // The inc stands without its record, so nobody waits for the disk.
+    record.write(jail, name, file::Sync::Later)?;
+    Ok(Outcome::Made(Made { name, record }))
+}
+
+fn open_jail(jail: &Jail) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(CWD, jail.dir(), flags, Mode::empty()) {
+        Ok(fd) => Ok(fd),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Error::NoSuchJail(jail.name().clone())),
+        Err(error) => Err(error).context("cannot open", jail.dir()),
+    }
+}
+
+/// Takes a snapshot, if the jail is a subvolume and the inc belongs on the same file system. It
+/// appears under its name at once, whole and on disk.
+fn snapshot(
+    live: &OwnedFd,
+    dir: &File,
+    path: &Path,
+    name: IncName,
+    warnings: &mut Vec<String>,
+) -> Result<bool> {
+    if !btrfs::is_subvolume(live).context("cannot look at", path)?
+        || !btrfs::is_btrfs(dir).context("cannot look at", path)?
+    {
+        return Ok(false);
+    }
+    match btrfs::snapshot(live, dir, name.to_string().as_ref(), true) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => return Ok(false),
+        Err(error) => return Err(error).context("cannot create snapshot", path),
+    }
+    let nested = btrfs::children(live).context("cannot list the subvolumes of", path)?.len();
+    if nested > 0 {
+        warnings.push(format!(
+            "subvolumes nested in the jail are empty directories in the inc, since a snapshot does not \
+             hold them: {nested}"
+        ));
+    }
+    Ok(true)
+}
+
+/// Builds a detached tree and gives it its name.
+fn detach(
+    jail: &Jail,
+    live: OwnedFd,
+    dir: &File,
+    name: IncName,
+    options: &MakeOptions<'_>,
+    progress: &Progress,
+    warnings: &mut Vec<String>,
+) -> Result<Counts> {
+    let inc_dir = jail.inc_dir();
+    let mut incs = list(jail)?;
+    let making = Hidden::Making(name).file_name();
+    let making_index = Hidden::MakingIndex(name).file_name();
+    let built = detached::build(jail, live, &incs, name, options.threads, progress).and_then(|built| {
+        let rename = |from: &std::ffi::OsStr, to: &std::ffi::OsStr, flags| {
+            renameat_with(dir, from, dir, to, flags).context("cannot rename", inc_dir.join(from))
+        };
+        rename(&making_index, &Hidden::Index(name).file_name(), RenameFlags::empty())?;
+        rename(&making, name.to_string().as_ref(), RenameFlags::NOREPLACE)?;
+        fsync(dir.as_fd()).context("cannot sync", inc_dir)?;
+        Ok(built)
+    });
+    let built = match built {
+        Ok(built) => built,
+        Err(error) => {
+            for left in [&making, &making_index, &Hidden::Index(name).file_name()] {
+                // A second error would hide the first; the next run tries again.
+                let _ = remove_tree(dir, inc_dir, left, options.threads, &Progress::default());
+            }
+            return Err(error);
+        }
+    };
+    incs.push(name);
+    incs.sort_unstable();
+    if let Err(error) = detached::drop_old_indexes(inc_dir, &incs) {
+        warnings.push(error.to_string());
+    }
+    warnings.extend(built.warnings);
+    Ok(built.counts)
+}

@@ -1,0 +1,71 @@
+//! What is known of one inc: the file `INCDIR/J/.NAME.record`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::IncName;
+use super::files::Hidden;
+use crate::error::{Error, Result};
+use crate::file;
+use crate::jail::Jail;
+
+/// How an inc came to be, as JSON. Incs of the original program have none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When the making began.
+    pub begun: Timestamp,
+    /// When the last byte of it was there.
+    pub ended: Timestamp,
+    /// How it was made.
+    pub backend: Backend,
+    /// Whether a session was open while it was made, so that the client may have been writing.
+    pub session_active: bool,
+    /// How much it took.
+    pub counts: Counts,
+    /// What the inc lacks, and why.
+    pub warnings: Vec<String>,
+}
+
+/// How an inc was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// A read-only snapshot of the jail's btrfs subvolume.
+    Snapshot,
+    /// A tree that shares its unchanged files with the inc before, and nothing with the live data.
+    Detached,
+}
+
+/// How much the making took; all zero for a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Directories.
+    pub directories: u64,
+    /// Names of everything else.
+    pub files: u64,
+    /// Of these, unchanged: links to the previous inc's files.
+    pub linked: u64,
+    /// Of these, cloned: new inodes that share their data with the live file.
+    pub cloned: u64,
+    /// Of these, copied, or made anew (links, fifos and the like). The rest of `files` are further
+    /// names of a file within the inc.
+    pub copied: u64,
+    /// Bytes copied.
+    pub bytes: u64,
+}
+
+impl Record {
+    /// The record of this inc; none where there is none, or none that can be read.
+    pub fn read(jail: &Jail, name: IncName) -> Result<Option<Record>> {
+        let path = jail.inc_dir().join(Hidden::Record(name).file_name());
+        // A record that a full disk or a later version spoilt costs a number in a table, no more.
+        Ok(file::read_if_there(&path)?.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    pub(super) fn write(&self, jail: &Jail, name: IncName, sync: file::Sync) -> Result<()> {
+        let path = jail.inc_dir().join(Hidden::Record(name).file_name());
+        let mut text = serde_json::to_vec(self).map_err(|error| Error::Invalid(error.to_string()))?;
+        text.push(b'\n');
+        file::replace_with(&path, 0o600, &text, sync)
+    }
+}

@@ -1,0 +1,184 @@
+//! Making a jail: built beside its place, and renamed into it last.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use bkctld_sys::btrfs;
+
+use super::list::Ports;
+use super::sshd_config::SshdConfig;
+use super::{FORMAT_VERSION, Jail, Port, layout, remove};
+use crate::config::Settings;
+use crate::error::{Error, IoContext, Result};
+use crate::runtime::{self, RuntimeStore};
+use crate::template::Template;
+use crate::{file, firewall};
+
+/// The kinds of host key that a jail gets. RSA is there for the clients of old systems.
+const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
+
+/// The files of a new jail's root that are as their templates are.
+const ROOT_FILES: [(Template, &str, u32); 3] = [
+    (Template::Passwd, "etc/passwd", 0o644),
+    (Template::Shadow, "etc/shadow", 0o600),
+    (Template::Group, "etc/group", 0o644),
+];
+
+/// Where the built-in and the original's template have the SFTP server.
+const SFTP_SERVER_OF_TEMPLATES: &str = "/usr/lib/openssh/sftp-server";
+
+/// Creates the jail and returns its port. The caller holds the jail's configuration lock. What an
+/// earlier, interrupted run left is cleared first; until the last step there is no jail.
+pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
+    if jail.exists() {
+        return Err(Error::JailExists(jail.name().clone()));
+    }
+    settings.check_dirs()?;
+    let store = RuntimeStore::new(settings);
+    if !store.is_built() {
+        runtime::build(settings, || ())?;
+    }
+    let aside = jail.in_the_making();
+    remove::tree(aside.dir())?;
+    match build(settings, jail, &aside, &store) {
+        Ok(port) => Ok(port),
+        Err(error) => {
+            // The first error tells more than what clearing up might add to it.
+            let _ = remove::tree(aside.dir());
+            Err(error)
+        }
+    }
+}
+
+fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -> Result<Port> {
+    make_top(aside.dir())?;
+    let keys = HostKeys::begin(aside)?;
+    layout::lay_out(aside, store)?;
+    for (template, place, mode) in ROOT_FILES {
+        file::replace(&aside.rootfs().join(place), mode, &template.read(settings)?)?;
+    }
+    // sshd starts a shell for this file at every login: one that does nothing is left out.
+    let sshrc = Template::Sshrc.read(settings)?;
+    if does_something(&sshrc) {
+        file::replace(&aside.rootfs().join("etc/ssh/sshrc"), 0o644, &sshrc)?;
+    }
+    file::replace(&aside.authorized_keys(), 0o600, b"")?;
+    file::replace(&aside.version_file(), 0o644, format!("{FORMAT_VERSION}\n").as_bytes())?;
+    keys.finish()?;
+    write_policies(settings, jail)?;
+    file::make_private_dir(jail.inc_dir(), 0o700)?;
+
+    let mut config = SshdConfig::parse(&aside.sshd_config(), &sshd_config_template(settings)?);
+    let ports = Ports::lock(settings)?;
+    let port = ports.next_free()?;
+    config.set_port(port)?;
+    config.save()?;
+    firewall::write_rules(settings, jail.name(), port, &config.allowed_addresses()?)?;
+    // Everything is on disk before the name is: see `file::replace`, which syncs each file.
+    fs::rename(aside.dir(), jail.dir()).context("cannot rename to", jail.dir())?;
+    if let Ok(dir) = File::open(&settings.jail_dir) {
+        dir.sync_all().context("cannot sync", &settings.jail_dir)?;
+    }
+    Ok(port)
+}
+
+fn does_something(script: &[u8]) -> bool {
+    script
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .any(|line| !line.is_empty() && !line.starts_with(b"#"))
+}
+
+/// A btrfs subvolume, so that it can be snapshot, else a directory. Nobody but root looks into it:
+/// it holds another machine's files.
+fn make_top(dir: &Path) -> Result<()> {
+    let parent = dir.parent().unwrap_or(Path::new("/"));
+    let parent_dir = File::open(parent).context("cannot open", parent)?;
+    if btrfs::is_btrfs(&parent_dir).context("cannot tell the file system of", parent)? {
+        let name = dir.file_name().unwrap_or_default();
+        btrfs::create_subvolume(&parent_dir, name).context("cannot create the subvolume", dir)?;
+    } else {
+        fs::create_dir(dir).context("cannot create directory", dir)?;
+    }
+    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .context("cannot set the mode of", dir)
+}
+
+fn write_policies(settings: &Settings, jail: &Jail) -> Result<()> {
+    file::make_private_dir(jail.conf_dir(), 0o755)?;
+    for (place, template) in
+        [(jail.incs_policy(), Template::IncsPolicy), (jail.check_policy(), Template::CheckPolicy)]
+    {
+        // One that is there was written by the administrator, or by a run that was interrupted.
+        if !place.exists() {
+            file::replace(&place, 0o644, &template.read(settings)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn sshd_config_template(settings: &Settings) -> Result<Vec<u8>> {
+    let content = Template::SshdConfig.read(settings)?;
+    let Some(here) = runtime::sftp_server() else {
+        return Ok(content);
+    };
+    let text = String::from_utf8_lossy(&content);
+    Ok(text.replace(SFTP_SERVER_OF_TEMPLATES, &here.to_string_lossy()).into_bytes())
+}
+
+/// Host keys in the making: one ssh-keygen for each kind, side by side, while the rest is built.
+struct HostKeys {
+    running: Vec<(PathBuf, std::process::Child)>,
+}
+
+impl HostKeys {
+    fn begin(jail: &Jail) -> Result<HostKeys> {
+        let dir = jail.rootfs().join("etc/ssh");
+        fs::create_dir_all(&dir).context("cannot create directory", &dir)?;
+        let mut keys = HostKeys { running: Vec::new() };
+        for kind in HOST_KEYS {
+            let path = dir.join(format!("ssh_host_{kind}_key"));
+            let child = Command::new("ssh-keygen")
+                .args(["-q", "-N", "", "-C", &format!("root@{}", jail.name()), "-t", kind, "-f"])
+                .arg(&path)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Error::Refused(
+                        "cannot find ssh-keygen on this server: install the package openssh-client"
+                            .to_owned(),
+                    ),
+                    _ => Error::Io { doing: "cannot run", path: "ssh-keygen".into(), source: error },
+                })?;
+            keys.running.push((path, child));
+        }
+        Ok(keys)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        for (path, child) in self.running.drain(..) {
+            let output = child.wait_with_output().context("cannot run", "ssh-keygen")?;
+            if !output.status.success() {
+                return Err(Error::Program {
+                    program: "ssh-keygen".to_owned(),
+                    reason: crate::text::printable(output.stderr.trim_ascii()).into_owned(),
+                });
+            }
+            File::open(&path).and_then(|key| key.sync_all()).context("cannot sync", &path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for HostKeys {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.running {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Deleting a jail with all that belongs to it.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::Jail;
+use crate::config::Settings;
+use crate::error::{Error, IoContext, Result};
+use crate::firewall;
+
+/// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:
+/// a run that is interrupted leaves a jail that is still listed, so that it can be run again. The
+/// caller holds the jail's locks and has stopped it.
+pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
+    firewall::remove_rules(settings, jail.name())?;
+    renamed_away(jail.inc_dir())?;
+    tree(jail.conf_dir())?;
+    let legacy = jail.legacy_policy();
+    if fs::symlink_metadata(legacy).is_ok_and(|meta| !meta.is_dir()) {
+        fs::remove_file(legacy).context("cannot delete", legacy)?;
+    }
+    tree(jail.state_dir())?;
+    renamed_away(jail.dir())
+}
+
+/// Deletes the directory of a jail, or of its incs: under a hidden name, so that what is left after
+/// an interruption is never taken for a jail or an inc. Hidden names are no jail's, since those begin
+/// with a letter or digit.
+fn renamed_away(dir: &Path) -> Result<()> {
+    let Some(name) = dir.file_name() else {
+        return Ok(());
+    };
+    let mut hidden = OsString::from(".remove-");
+    hidden.push(name);
+    let aside = dir.with_file_name(hidden);
+    tree(&aside)?;
+    match fs::rename(dir, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed.context("cannot rename", dir)?,
+    }
+    tree(&aside)
+}
+
+/// Deletes a tree, nested btrfs subvolumes included; none there is fine.
+pub fn tree(path: &Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    let parent_dir = match File::open(parent) {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).context("cannot open", parent),
+    };
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    bkctld_sys::tree::remove(&parent_dir, name, threads, &|_| ()).map_err(|failed| Error::Io {
+        doing: "cannot delete",
+        path: parent.join(failed.path),
+        source: failed.source,
+    })
+}

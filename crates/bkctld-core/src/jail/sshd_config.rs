@@ -1,0 +1,335 @@
+//! A jail's `sshd_config`: read as sshd does, changed without touching what is not meant. The file
+//! belongs to the administrator, so comments, order, blanks and directives that this program does
+//! not know stay byte by byte.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::address::{AllowedAddress, AllowedAddresses};
+use super::{Jail, Port};
+use crate::error::{Error, IoContext, Result};
+use crate::{file, text};
+
+/// The content of an `sshd_config`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshdConfig {
+    path: PathBuf,
+    /// With their line ends.
+    lines: Vec<Vec<u8>>,
+}
+
+/// A value of `ListenAddress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// Where to listen.
+    pub address: IpAddr,
+    /// On which port, where it is not that of `Port`.
+    pub port: Option<Port>,
+}
+
+/// A line that sets something, taken apart.
+struct Directive {
+    /// The place of the line, counted from 0.
+    line: usize,
+    /// In lower case.
+    keyword: String,
+    /// Where the keyword and what separates it from the first argument end.
+    keyword_end: usize,
+    arguments: Vec<Argument>,
+    /// Where the last argument ends; a comment may follow.
+    end: usize,
+}
+
+struct Argument {
+    /// Without quotes.
+    value: Vec<u8>,
+    /// With them.
+    span: Range<usize>,
+}
+
+impl SshdConfig {
+    /// The jail's.
+    pub fn read(jail: &Jail) -> Result<SshdConfig> {
+        let path = jail.sshd_config();
+        match file::read_if_there(&path)? {
+            Some(content) => Ok(SshdConfig::parse(&path, &content)),
+            None => Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("cannot read", path),
+        }
+    }
+
+    /// The one that a text holds; `path` is where [`SshdConfig::save`] writes it.
+    pub fn parse(path: &Path, content: &[u8]) -> SshdConfig {
+        let lines = content.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        SshdConfig { path: path.to_path_buf(), lines }
+    }
+
+    /// Replaces the file.
+    pub fn save(&self) -> Result<()> {
+        file::replace(&self.path, 0o644, &self.content())
+    }
+
+    /// The text.
+    pub fn content(&self) -> Vec<u8> {
+        self.lines.concat()
+    }
+
+    /// The port: the first one, as sshd would listen on each.
+    pub fn port(&self) -> Result<Port> {
+        let Some(directive) = self.named("port")?.into_iter().next() else {
+            return Err(Error::Refused(format!("{} has no 'Port' line", text::path(&self.path))));
+        };
+        let value = text::printable(self.first(&directive)?).into_owned();
+        value.parse().map_err(|_| self.bad_line(directive.line, format!("'{value}' is no port")))
+    }
+
+    /// Sets the port: in the first `Port` line, or in a new one at the top.
+    pub fn set_port(&mut self, port: Port) -> Result<()> {
+        match self.named("port")?.into_iter().next() {
+            Some(directive) => {
+                self.first(&directive)?;
+                let span = directive.arguments[0].span.clone();
+                self.lines[directive.line].splice(span, port.to_string().into_bytes());
+            }
+            None => self.lines.insert(0, format!("Port {port}\n").into_bytes()),
+        }
+        Ok(())
+    }
+
+    /// The addresses of `AllowUsers root@ADDR …`, of all such lines together, as sshd adds them
+    /// up. `root` and `root@*` allow everyone. An error where the directive is missing (sshd would
+    /// admit everyone, which nobody said), where it names no `root`, or where what follows `root@`
+    /// is no address but a name or pattern, which the listener cannot decide.
+    pub fn allowed_addresses(&self) -> Result<AllowedAddresses> {
+        let mut addresses = Vec::new();
+        for directive in self.allow_users()? {
+            for argument in &directive.arguments {
+                addresses.extend(self.root_address(&directive, argument)?);
+            }
+        }
+        AllowedAddresses::new(addresses).ok_or_else(|| {
+            Error::Refused(format!("{}: 'AllowUsers' has no root@ADDRESS", text::path(&self.path)))
+        })
+    }
+
+    /// Sets them, in the place of the first one there was; entries for other users stay. An error
+    /// where there is no `AllowUsers` line to hold them.
+    pub fn set_allowed_addresses(&mut self, addresses: &AllowedAddresses) -> Result<()> {
+        let directives = self.allow_users()?;
+        let is_root = |argument: &Argument| root_host(&argument.value).is_some();
+        let home = directives
+            .iter()
+            .find(|directive| directive.arguments.iter().any(is_root))
+            .or(directives.first())
+            .map(|directive| directive.line);
+        let mut emptied = Vec::new();
+        for directive in &directives {
+            let line = &self.lines[directive.line];
+            let mut new: Option<Vec<String>> = (Some(directive.line) == home)
+                .then(|| addresses.iter().map(|address| format!("root@{address}")).collect());
+            let mut entries: Vec<Vec<u8>> = Vec::new();
+            for argument in &directive.arguments {
+                if is_root(argument) {
+                    entries.extend(new.take().into_iter().flatten().map(String::into_bytes));
+                } else {
+                    entries.push(line[argument.span.clone()].to_vec());
+                }
+            }
+            entries.extend(new.take().into_iter().flatten().map(String::into_bytes));
+            if entries.is_empty() {
+                emptied.push(directive.line);
+            } else if Some(directive.line) == home || directive.arguments.iter().any(is_root) {
+                let span = directive.keyword_end..directive.end;
+                self.lines[directive.line].splice(span, entries.join(&b' '));
+            }
+        }
+        // A line whose entries have all moved would be an error to sshd.
+        for line in emptied.into_iter().rev() {
+            self.lines.remove(line);
+        }
+        Ok(())
+    }
+
+    /// The addresses of `ListenAddress`; none means every address of the server.
+    pub fn listen_addresses(&self) -> Result<Vec<ListenAddress>> {
+        let mut addresses = Vec::new();
+        for directive in self.named("listenaddress")? {
+            let value = text::printable(self.first(&directive)?).into_owned();
+            let parsed = ListenAddress::parse(&value).filter(|_| directive.arguments.len() == 1);
+            addresses.push(parsed.ok_or_else(|| {
+                self.bad_line(
+                    directive.line,
+                    format!("ListenAddress '{value}' is no address with or without port"),
+                )
+            })?);
+        }
+        Ok(addresses)
+    }
+
+    /// The value of `LogLevel`, where there is one.
+    pub fn log_level(&self) -> Result<Option<String>> {
+        let Some(directive) = self.named("loglevel")?.into_iter().next() else { return Ok(None) };
+        Ok(Some(text::printable(self.first(&directive)?).into_owned()))
+    }
+
+    fn allow_users(&self) -> Result<Vec<Directive>> {
+        let directives = self.named("allowusers")?;
+        if directives.is_empty() {
+            return Err(Error::Refused(format!(
+                "{} has no 'AllowUsers' line to hold the addresses: add 'AllowUsers root@0.0.0.0/0'",
+                text::path(&self.path)
+            )));
+        }
+        Ok(directives)
+    }
+
+    fn root_address(&self, directive: &Directive, argument: &Argument) -> Result<Option<AllowedAddress>> {
+        match root_host(&argument.value) {
+            None => Ok(None),
+            Some(b"*") => Ok(AllowedAddresses::everyone().iter().next()),
+            Some(host) => {
+                let host = text::printable(host);
+                host.parse()
+                    .map(Some)
+                    .map_err(|error: Error| self.bad_line(directive.line, error.to_string()))
+            }
+        }
+    }
+
+    /// The directives of this name (in lower case) that hold for every connection: those before
+    /// the first `Match`.
+    fn named(&self, keyword: &str) -> Result<Vec<Directive>> {
+        let mut found = Vec::new();
+        for (at, line) in self.lines.iter().enumerate() {
+            let Some(directive) = Directive::parse(at, line) else { continue };
+            match directive {
+                Ok(directive) if directive.keyword == "match" => break,
+                Ok(directive) if directive.keyword == keyword => found.push(directive),
+                Err(name) if name == keyword => {
+                    return Err(self.bad_line(at, "a quote is never closed".into()));
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn first<'a>(&self, directive: &'a Directive) -> Result<&'a [u8]> {
+        match directive.arguments.first() {
+            Some(argument) => Ok(&argument.value),
+            None => Err(self.bad_line(directive.line, format!("'{}' without a value", directive.keyword))),
+        }
+    }
+
+    fn bad_line(&self, line: usize, reason: String) -> Error {
+        Error::BadLine { path: self.path.clone(), line: line + 1, reason }
+    }
+}
+
+/// What follows `root@`; `*` for a bare `root`; none for another user's entry.
+fn root_host(entry: &[u8]) -> Option<&[u8]> {
+    match entry.strip_prefix(b"root")? {
+        b"" => Some(b"*"),
+        rest => rest.strip_prefix(b"@"),
+    }
+}
+
+impl Directive {
+    /// Takes a line apart as sshd does; none for a comment or an empty line. The error is the
+    /// keyword of a line with a quote that is never closed.
+    fn parse(line: usize, bytes: &[u8]) -> Option<std::result::Result<Directive, String>> {
+        let blank = |byte: &u8| b" \t\r\n".contains(byte);
+        let end = bytes.iter().rposition(|byte| !blank(byte) && *byte != b'\x0c')? + 1;
+        let bytes = &bytes[..end];
+        let begin = bytes.iter().position(|byte| !blank(byte))?;
+        if bytes[begin] == b'#' {
+            return None;
+        }
+        let (keyword, mut at) = keyword(bytes, begin);
+        // One '=' may stand between the keyword and its value.
+        at += blanks(&bytes[at..]);
+        if bytes.get(at) == Some(&b'=') {
+            at += 1;
+            at += blanks(&bytes[at..]);
+        }
+        let mut directive = Directive { line, keyword, keyword_end: at, arguments: Vec::new(), end: at };
+        while let Some(&byte) = bytes.get(at) {
+            if byte == b' ' || byte == b'\t' {
+                at += 1;
+                continue;
+            }
+            if byte == b'#' {
+                break;
+            }
+            let Some(argument) = Argument::parse(bytes, at) else { return Some(Err(directive.keyword)) };
+            at = argument.span.end;
+            directive.end = at;
+            directive.arguments.push(argument);
+        }
+        Some(Ok(directive))
+    }
+}
+
+fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| b" \t\r\n".contains(byte)).count()
+}
+
+/// The keyword, in lower case and without quotes, and where it ends.
+fn keyword(bytes: &[u8], begin: usize) -> (String, usize) {
+    let quoted = bytes[begin] == b'"';
+    let from = begin + usize::from(quoted);
+    let ends = |byte: &u8| if quoted { *byte == b'"' } else { b" \t\r\n=\"".contains(byte) };
+    let to = bytes[from..].iter().position(ends).map_or(bytes.len(), |length| from + length);
+    let keyword = String::from_utf8_lossy(&bytes[from..to]).to_ascii_lowercase();
+    (keyword, (to + usize::from(quoted)).min(bytes.len()))
+}
+
+impl Argument {
+    /// The argument that begins at `begin`; none where a quote in it is never closed.
+    fn parse(bytes: &[u8], begin: usize) -> Option<Argument> {
+        let mut value = Vec::new();
+        let mut quote = None;
+        let mut at = begin;
+        while let Some(&byte) = bytes.get(at) {
+            match (byte, quote) {
+                (b'\\', _) => match bytes.get(at + 1) {
+                    Some(&next @ (b'\'' | b'"' | b'\\')) => {
+                        value.push(next);
+                        at += 1;
+                    }
+                    Some(b' ') if quote.is_none() => {
+                        value.push(b' ');
+                        at += 1;
+                    }
+                    _ => value.push(byte),
+                },
+                (b' ' | b'\t', None) => break,
+                (b'\'' | b'"', None) => quote = Some(byte),
+                (_, Some(open)) if byte == open => quote = None,
+                _ => value.push(byte),
+            }
+            at += 1;
+        }
+        quote.is_none().then_some(Argument { value, span: begin..at })
+    }
+}
+
+impl ListenAddress {
+    /// `ADDR`, `ADDR:PORT`, `[ADDR]` or `[ADDR]:PORT`.
+    fn parse(value: &str) -> Option<ListenAddress> {
+        if let Ok(address) = value.parse() {
+            return Some(ListenAddress { address, port: None });
+        }
+        let (address, port) = match value.strip_prefix('[') {
+            Some(rest) => rest
+                .split_once(']')
+                .map(|(address, port)| (address, port.strip_prefix(':').or(Some(port))))?,
+            None => value.split_once(':').map(|(address, port)| (address, Some(port)))?,
+        };
+        let port = port.filter(|port| !port.is_empty()).map(str::parse).transpose().ok()?;
+        Some(ListenAddress { address: address.parse().ok()?, port })
+    }
+}
+
+#[cfg(test)]
+mod tests;

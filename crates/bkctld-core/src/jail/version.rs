@@ -1,0 +1,27 @@
+//! The format of a jail on disk.
+
+use super::{FORMAT_VERSION, Jail};
+use crate::error::{Error, Result};
+use crate::file;
+use crate::text;
+
+impl Jail {
+    /// The version that the jail's `version` file names; `1` where there is none, since the first
+    /// format had no such file.
+    pub fn format_version(&self) -> Result<String> {
+        let content = file::read_if_there(&self.version_file())?;
+        Ok(match content {
+            Some(content) => text::printable(content.trim_ascii()).into_owned(),
+            None => "1".to_owned(),
+        })
+    }
+
+    /// Refuses a jail whose format is not the current one.
+    pub fn require_current_format(&self) -> Result<()> {
+        let found = self.format_version()?;
+        if found == FORMAT_VERSION.to_string() {
+            return Ok(());
+        }
+        Err(Error::WrongVersion { jail: self.name().clone(), found, wanted: FORMAT_VERSION })
+    }
+}

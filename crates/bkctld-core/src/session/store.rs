@@ -1,0 +1,205 @@
+//! Records on disk, below the jail's state directory: `active/ID.json` as long as a session lasts,
+//! a line of `finished.jsonl` afterwards.
+//!
+//! The session's monitor holds a lock on its active record. A record that nobody holds belongs to
+//! a monitor that died, so whoever reads it moves it to the finished ones as killed.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::journal;
+use super::record::{Ending, SessionRecord};
+use crate::error::{Error, IoContext, Result};
+use crate::file;
+use crate::jail::Jail;
+
+/// The size in bytes at which the finished records are put aside: some thousand sessions.
+const FINISHED_LIMIT: u64 = 1 << 20;
+
+/// The record of a session that is going on, in the hands of its monitor.
+#[derive(Debug)]
+pub struct ActiveSession {
+    finished: PathBuf,
+    path: PathBuf,
+    /// Whose lock says that the session goes on.
+    held: File,
+}
+
+impl ActiveSession {
+    /// Writes the first state of the record.
+    pub fn begin(jail: &Jail, record: &SessionRecord) -> Result<ActiveSession> {
+        file::make_private_dir(jail.state_dir(), 0o700)?;
+        let dir = active_dir(jail);
+        file::make_private_dir(&dir, 0o700)?;
+        let path = dir.join(format!("{}.json", record.id));
+        let file = write_locked(&path, record)?;
+        Ok(ActiveSession { finished: finished_path(jail), path, held: file })
+    }
+
+    /// Replaces the record.
+    pub fn update(&mut self, record: &SessionRecord) -> Result<()> {
+        self.held = write_locked(&self.path, record)?;
+        Ok(())
+    }
+
+    /// Moves the record to the finished ones.
+    pub fn finish(self, record: &SessionRecord) -> Result<()> {
+        append_finished(&self.finished, record)?;
+        fs::remove_file(&self.path).context("cannot remove", &self.path)
+    }
+}
+
+/// The sessions that are going on, oldest first. Moves what dead monitors left to the finished ones.
+pub fn active(jail: &Jail) -> Result<Vec<SessionRecord>> {
+    let dir = active_dir(jail);
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("cannot read", &dir),
+    };
+    let mut records = Vec::new();
+    for entry in entries {
+        let path = entry.context("cannot read", &dir)?.path();
+        if path.extension().is_some_and(|extension| extension == "json")
+            && let Some(record) = read_active(jail, &path)?
+        {
+            records.push(record);
+        }
+    }
+    records.sort_by(|a, b| (a.begin, &a.id).cmp(&(b.begin, &b.id)));
+    Ok(records)
+}
+
+/// The session that ended last.
+pub fn last_finished(jail: &Jail) -> Result<Option<SessionRecord>> {
+    active(jail)?;
+    // A line that is no record is what a crash of the machine left of one.
+    Ok(journal::newest_first(&finished_path(jail))?.find_map(|line| serde_json::from_str(&line).ok()))
+}
+
+fn active_dir(jail: &Jail) -> PathBuf {
+    jail.state_dir().join("active")
+}
+
+fn finished_path(jail: &Jail) -> PathBuf {
+    jail.state_dir().join("finished.jsonl")
+}
+
+/// Writes the file beside its place, locks it, and renames it there, so that whoever opens the
+/// record finds it whole and locked. Not synced: after a crash of the machine the session is over.
+fn write_locked(path: &Path, record: &SessionRecord) -> Result<File> {
+    let new = path.with_extension("new");
+    let write = || -> std::io::Result<File> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.lock()?;
+        file.write_all(&serde_json::to_vec(record)?)?;
+        fs::rename(&new, path)?;
+        Ok(file)
+    };
+    write().context("cannot write", path)
+}
+
+fn append_finished(path: &Path, record: &SessionRecord) -> Result<()> {
+    let line = serde_json::to_string(record)
+        .map_err(|error| Error::Invalid(format!("cannot write the record of a session: {error}")))?;
+    journal::append(path, FINISHED_LIMIT, &line)
+}
+
+/// The record if its session goes on.
+fn read_active(jail: &Jail, path: &Path) -> Result<Option<SessionRecord>> {
+    let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(error).context("cannot open", path),
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let content = fs::read(path);
+            return match content {
+                Ok(content) => Ok(serde_json::from_slice(&content).ok()),
+                Err(error) if gone(&error) => Ok(None),
+                Err(error) => Err(error).context("cannot read", path),
+            };
+        }
+        Err(TryLockError::Error(error)) => return Err(error).context("cannot lock", path),
+        Ok(()) => {}
+    }
+    // An update may have put a new file at this path since it was opened; the lock of the old one
+    // then says nothing. The same after another reader has moved it.
+    let here = file.metadata().context("cannot read", path)?;
+    match fs::metadata(path) {
+        Ok(now)
+            if std::os::unix::fs::MetadataExt::ino(&now) == std::os::unix::fs::MetadataExt::ino(&here) => {}
+        Ok(_) => return read_active(jail, path),
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(error).context("cannot read", path),
+    }
+    let last_sign = here.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    let content = fs::read(path).context("cannot read", path)?;
+    if let Ok(record) = serde_json::from_slice::<SessionRecord>(&content) {
+        let end = last_sign.map(|sign| sign.max(record.begin));
+        let record = SessionRecord { end, ending: Some(Ending::Killed), ..record };
+        append_finished(&finished_path(jail), &record)?;
+    }
+    fs::remove_file(path).context("cannot remove", path)?;
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    fn fixture(dir: &Path) -> (Jail, SessionRecord) {
+        let settings = Settings { data_dir: dir.into(), ..Settings::default() };
+        let record = SessionRecord {
+            id: "1-2".into(),
+            begin: Timestamp::UNIX_EPOCH,
+            end: None,
+            source: "192.0.2.1".parse().unwrap(),
+            source_port: 4,
+            key: None,
+            kind: None,
+            command: None,
+            exit: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            ending: None,
+        };
+        (Jail::new(&settings, "j".parse().unwrap()), record)
+    }
+
+    #[test]
+    fn a_session_is_active_until_its_monitor_finishes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (jail, mut record) = fixture(dir.path());
+        assert!(active(&jail).unwrap().is_empty());
+        let mut session = ActiveSession::begin(&jail, &record).unwrap();
+        assert_eq!(active(&jail).unwrap(), std::slice::from_ref(&record));
+        record.bytes_in = 7;
+        session.update(&record).unwrap();
+        assert_eq!(active(&jail).unwrap(), std::slice::from_ref(&record));
+        assert_eq!(last_finished(&jail).unwrap(), None);
+        record.ending = Some(Ending::Closed);
+        session.finish(&record).unwrap();
+        assert!(active(&jail).unwrap().is_empty());
+        assert_eq!(last_finished(&jail).unwrap(), Some(record));
+    }
+
+    #[test]
+    fn a_record_whose_monitor_died_is_finished_as_killed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (jail, record) = fixture(dir.path());
+        drop(ActiveSession::begin(&jail, &record).unwrap());
+        for _ in 0..2 {
+            assert!(active(&jail).unwrap().is_empty());
+            assert_eq!(last_finished(&jail).unwrap().unwrap().ending, Some(Ending::Killed));
+        }
+        assert_eq!(journal::newest_first(&finished_path(&jail)).unwrap().count(), 1);
+    }
+}

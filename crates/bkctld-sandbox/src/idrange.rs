@@ -1,0 +1,143 @@
+//! The ids of the server that a jail's users have, and the user namespace that maps them.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use bkctld_core::Port;
+use bkctld_core::error::{Error, IoContext, Result};
+use bkctld_core::lock::Lock;
+use bkctld_sys::namespace::{Namespace, unshare};
+use bkctld_sys::process::fork;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+/// The lowest id that jails get: above all that distributions, containers and directory services
+/// hand out.
+const FIRST: u32 = 0x8000_0000;
+/// Ids of one range.
+const LEN: u32 = 0x1_0000;
+/// How many ranges there are. One less than fit: the last would hold 4294967295, which is no id.
+const SLOTS: u16 = 0x7fff;
+
+/// A range that no other running jail has, and its user namespace.
+#[derive(Debug)]
+pub(crate) struct IdRange {
+    base: u32,
+    namespace: OwnedFd,
+    /// Inherited by monitors and inits, so that the range stays taken as long as one of them lives.
+    _lock: Lock,
+}
+
+impl IdRange {
+    /// Takes a free range; the same port gets the same one where it can.
+    pub(crate) fn take(lock_dir: &Path, port: Port) -> Result<IdRange> {
+        for step in 0..SLOTS {
+            let slot = ((u32::from(port.get()) + u32::from(step)) % u32::from(SLOTS)) as u16;
+            if let Some(lock) = Lock::try_take(&lock_dir.join(format!("idrange.{slot}")))? {
+                let base = FIRST + u32::from(slot) * LEN;
+                let namespace = make_namespace(base)?;
+                return Ok(IdRange { base, namespace, _lock: lock });
+            }
+        }
+        Err(Error::Refused(format!("all {SLOTS} ranges of ids are in use")))
+    }
+
+    /// The user namespace.
+    pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+
+    /// The server's id of the jail's root.
+    pub(crate) fn base(&self) -> u32 {
+        self.base
+    }
+}
+
+/// Lines for `uid_map` and `gid_map`: in-jail 0 to 65535 are the range, every other id is itself, so
+/// that a client can store files of any owner; only the range's own ids are left out.
+fn map(base: u32) -> String {
+    let above = base + LEN;
+    format!("0 {base} {LEN}\n{LEN} {LEN} {}\n{above} {above} {}\n", base - LEN, u32::MAX - above)
+}
+
+/// Makes the namespace in a child, which it outlives as a descriptor.
+fn make_namespace(base: u32) -> Result<OwnedFd> {
+    let fail = |what: &str, error: std::io::Error| {
+        Error::Refused(format!("cannot make a user namespace: {what}: {error}"))
+    };
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| fail("pipe", error.into()));
+    let (ready, tell_ready) = pipe()?;
+    let (wait, let_go) = pipe()?;
+    let mut ends = Some((ready, let_go));
+    let child = fork(|| {
+        ends.take();
+        let entered = unshare(&[Namespace::User]);
+        let code = entered.as_ref().err().and_then(std::io::Error::raw_os_error).unwrap_or(0);
+        let _ = File::from(tell_ready).write_all(&[code as u8]);
+        let _ = File::from(wait).read(&mut [0]);
+        0
+    })
+    .map_err(|error| fail("fork", error))?;
+    let Some((ready, let_go)) = ends else { return Err(Error::Refused("no pipe".into())) };
+    let mut code = [0];
+    let told = File::from(ready).read_exact(&mut code);
+    let namespace = match (told, code[0]) {
+        (Ok(()), 0) => open_mapped(child, base),
+        (Ok(()), code) => Err(fail("unshare", std::io::Error::from_raw_os_error(code.into()))),
+        (Err(error), _) => Err(fail("its process died", error)),
+    };
+    drop(let_go);
+    // It ends by itself once the pipe closes, and at the latest now.
+    let _ = kill_process(child, Signal::KILL);
+    let _ = waitpid(Some(child), WaitOptions::empty());
+    namespace
+}
+
+fn open_mapped(child: Pid, base: u32) -> Result<OwnedFd> {
+    let proc = Path::new("/proc").join(child.as_raw_nonzero().to_string());
+    for file in ["uid_map", "gid_map"] {
+        let path = proc.join(file);
+        fs::write(&path, map(base)).context("cannot write", path)?;
+    }
+    let path = proc.join("ns/user");
+    Ok(File::open(&path).context("cannot open", path)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_but_those_of_the_range_is_mapped_exactly_once() {
+        for slot in [0, 1, 2222, SLOTS - 1] {
+            let base = FIRST + u32::from(slot) * LEN;
+            let extents: Vec<[u64; 3]> = map(base)
+                .lines()
+                .map(|line| {
+                    let numbers: Vec<u64> = line.split(' ').map(|n| n.parse().unwrap()).collect();
+                    numbers.try_into().unwrap()
+                })
+                .collect();
+            let outside = |inside: u64| {
+                let hits: Vec<u64> = extents
+                    .iter()
+                    .filter(|[first, _, len]| (*first..first + len).contains(&inside))
+                    .map(|[first, outside, _]| outside + inside - first)
+                    .collect();
+                assert!(hits.len() < 2);
+                hits.first().copied()
+            };
+            let base = u64::from(base);
+            for id in [0, 33, 65534, 65535] {
+                assert_eq!(outside(id), Some(base + id));
+            }
+            for id in [65536, 70000, 165536, 2_000_000_001, base - 1, base + 65536, 0xffff_fffe] {
+                let expected = (id < base || id >= base + 65536).then_some(id);
+                assert_eq!(outside(id), expected, "{id} with {base}");
+            }
+            assert_eq!((outside(base), outside(base + 65535), outside(0xffff_ffff)), (None, None, None));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Process 1 of a sandbox: makes it from inside, starts sshd in it, reaps what is orphaned, and ends
+//! everything when sshd or the monitor is gone.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bkctld_core::config::Isolation;
+use bkctld_core::error::Result;
+use bkctld_sys::namespace::{Namespace, unshare};
+use bkctld_sys::process::{close_on_exec_from_3, fork, signal_the_others};
+use bkctld_sys::seccomp;
+use bkctld_sys::signal::SignalFd;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit, setsid, wait,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid, move_into_link_name_space,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
+};
+use rustix::time::Timespec;
+
+use crate::idrange::IdRange;
+use crate::link::{Link, Message};
+use crate::root::{self, Owner, Step};
+use crate::trees::Trees;
+use crate::{Service, filter, sshd};
+
+/// What init needs.
+pub(crate) struct Start<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) isolation: Isolation,
+    pub(crate) ids: Option<&'a IdRange>,
+    pub(crate) trees: Trees,
+    pub(crate) link: Link,
+    pub(crate) socket: OwnedFd,
+    pub(crate) log: OwnedFd,
+    pub(crate) sshd_args: Vec<OsString>,
+}
+
+/// How long programs have to end when sshd has, so that rsync clears its temporary files away.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Processes of one user of the jail, over all sessions.
+const MAX_PROCESSES: u64 = 512;
+const MAX_FILES: u64 = 4096;
+/// Sessions go before anything else of the server when memory runs out.
+const OOM_SCORE: &str = "500";
+
+/// Runs init; returns its exit code.
+pub(crate) fn run(start: Start<'_>) -> i32 {
+    let Start { service, isolation, ids, trees, link, socket, log, sshd_args } = start;
+    let ready = || -> Result<(SignalFd, File)> {
+        let children = SignalFd::new(&[Signal::CHILD]).step("signals")?;
+        // Not fatal: a server in a container may not allow it.
+        let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+        enter_namespaces(service)?;
+        let owner = Owner(ids.map_or(0, IdRange::base));
+        if !root::enter(&service.jail, &trees, owner)? {
+            let _ = link.send(&Message::Warning(
+                "the client has put something else in the place of var/backup: this session has /data only"
+                    .into(),
+            ));
+        }
+        give_up_power(isolation, ids)?;
+        // The lock on the runtime stays; the mounts are attached and need no descriptor.
+        Ok((children, trees.runtime))
+    };
+    let (children, _runtime) = match ready() {
+        Ok(ready) => ready,
+        Err(error) => return fail(&link, &error.to_string()),
+    };
+    match fork(|| start_sshd(&link, socket, log, &sshd_args)) {
+        // Socket and log were moved into the closure, so init has closed them by now.
+        Ok(sshd) => watch(&link, &children, sshd),
+        Err(error) => fail(&link, &format!("cannot make the sandbox: fork: {error}")),
+    }
+}
+
+fn fail(link: &Link, why: &str) -> i32 {
+    let _ = link.send(&Message::Failed(why.to_owned()));
+    1
+}
+
+/// Still root on the server: the namespaces belong to the server's user namespace, so that no
+/// capability in the jail's own counts for them.
+fn enter_namespaces(service: &Service) -> Result<()> {
+    let kinds = [Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup];
+    unshare(&kinds).step("new namespaces")?;
+    rustix::system::sethostname(service.jail.name().as_str().as_bytes()).step("host name")
+}
+
+/// What a session may do: keep files as any user, and what sshd needs to log somebody in.
+const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::KILL);
+
+/// Device nodes, and `trusted.*` attributes, which ask for this one.
+const COMPAT_CAPABILITIES: CapabilitySet =
+    CAPABILITIES.union(CapabilitySet::MKNOD).union(CapabilitySet::SYS_ADMIN);
+
+fn give_up_power(isolation: Isolation, ids: Option<&IdRange>) -> Result<()> {
+    let limit = |what, value| setrlimit(what, Rlimit { current: Some(value), maximum: Some(value) });
+    limit(Resource::Core, 0).step("limits")?;
+    limit(Resource::Nofile, MAX_FILES).step("limits")?;
+    limit(Resource::Nproc, MAX_PROCESSES).step("limits")?;
+    if let Some(ids) = ids {
+        move_into_link_name_space(ids.namespace(), Some(LinkNameSpaceType::User)).step("user namespace")?;
+    }
+    set_thread_groups(&[]).step("groups")?;
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).step("gid")?;
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).step("uid")?;
+    let kept = match isolation {
+        Isolation::Full => CAPABILITIES,
+        Isolation::Compat => COMPAT_CAPABILITIES,
+    };
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if !kept.contains(one) {
+            match remove_capability_from_bounding_set(one) {
+                // The first number that this kernel does not have.
+                Err(Errno::INVAL) => break,
+                other => other.step("capabilities")?,
+            }
+        }
+    }
+    // Inheritable none: what is started gets its capabilities as root of the bounding set only.
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).step("capabilities")?;
+    set_no_new_privs(true).step("no_new_privs")?;
+    // After the changes of ids, which reset both. /proc/1 would else show the server's program and
+    // its memory to the jail.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).step("dumpable")?;
+    set_parent_process_death_signal(Some(Signal::KILL)).step("death signal")?;
+    seccomp::install(&filter::refusals(isolation)).step("seccomp")
+}
+
+/// The child that becomes sshd. Only this one is watched: were init watched too and its monitor
+/// dead, nobody would let init exit.
+fn start_sshd(link: &Link, socket: OwnedFd, log: OwnedFd, args: &[OsString]) -> i32 {
+    let become_sshd = || -> Result<std::io::Error> {
+        let _ = setsid();
+        let output = socket.try_clone().step("socket")?;
+        let notifications =
+            seccomp::install_with_notifications(&filter::notifications()).step("seccomp notifications")?;
+        link.send(&Message::Notifications(notifications)).step("link")?;
+        close_on_exec_from_3().step("descriptors")?;
+        Ok(Command::new(sshd::PROGRAM)
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::from(socket))
+            .stdout(Stdio::from(output))
+            .stderr(Stdio::from(log))
+            // This also unblocks the signals that init has blocked.
+            .exec())
+    };
+    match become_sshd() {
+        Ok(error) => fail(link, &format!("cannot start {} in the sandbox: {error}", sshd::PROGRAM)),
+        Err(error) => fail(link, &error.to_string()),
+    }
+}
+
+/// Reaps until sshd and all others are gone, or the monitor is.
+fn watch(link: &Link, children: &SignalFd, sshd: Pid) -> i32 {
+    let mut deadline: Option<Instant> = None;
+    loop {
+        if !reap(link, sshd, &mut deadline) {
+            return 0;
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return 0;
+        }
+        let left =
+            left.map(|left| Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ });
+        let mut fds = [
+            PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(link.as_fd(), PollFlags::IN),
+        ];
+        if let Err(error) = poll(&mut fds, left.as_ref())
+            && error != Errno::INTR
+        {
+            return 1;
+        }
+        let told = !fds[1].revents().is_empty();
+        while let Ok(Some(_)) = children.next() {}
+        if told {
+            match link.receive() {
+                Ok(Some(Message::Stop)) => ask_to_end(&mut deadline),
+                // The monitor is gone: so is everything here, by the kernel, once init is.
+                _ => return 0,
+            }
+        }
+    }
+}
+
+fn ask_to_end(deadline: &mut Option<Instant>) {
+    let _ = signal_the_others(Signal::TERM);
+    deadline.get_or_insert_with(|| Instant::now() + GRACE);
+}
+
+/// Collects the children that have ended; false when none is left.
+fn reap(link: &Link, sshd: Pid, deadline: &mut Option<Instant>) -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == sshd => {
+                let _ = link.send(&Message::SshdEnded { killed: status.signaled() });
+                ask_to_end(deadline);
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The listener of one jail: holds the port, decides who gets a session, and starts its monitor.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
+
+use bkctld_core::config::Isolation;
+use bkctld_core::error::{Error, IoContext, Result};
+use bkctld_core::lock::Lock;
+use bkctld_core::{file, session};
+use bkctld_sys::process::fork;
+use bkctld_sys::signal::SignalFd;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::time::Timespec;
+
+use crate::idrange::IdRange;
+use crate::sockets::{ListeningSocket, listen_on};
+use crate::state::{ListenerState, sign};
+use crate::supervisor::READY;
+use crate::{ListenerConfig, Service, accept, monitor, notify, selftest};
+
+/// How long sessions have to end at a stop: more than a monitor gives them.
+const STOP_GRACE: Duration = Duration::from_secs(9);
+/// How long a refused client may take to read why.
+const LINGER: Duration = Duration::from_secs(2);
+/// How many of them are waited for; more are cut off at once.
+const LINGERING: usize = 16;
+
+/// Serves the jail until it is told to stop (SIGTERM, SIGINT); SIGHUP reads the configuration again.
+///
+/// Takes the listener's lock once the port is bound and a sandboxed sshd has answered, and says then
+/// that it is ready: to systemd where that asks, on standard output where the service is supervised.
+///
+/// # Errors
+/// Whatever keeps the jail from being served; after it was ready, nothing does.
+pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<()> {
+    let started = Listener::start(service, load);
+    if service.supervised {
+        let word = match &started {
+            Ok(_) => READY.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // A supervisor that died is no reason not to serve.
+        let _ = writeln!(std::io::stdout(), "{word}");
+        // The supervisor waits for the end of the pipe.
+        let null = File::options().write(true).open("/dev/null").context("cannot open", "/dev/null")?;
+        rustix::stdio::dup2_stdout(&null).context("cannot leave", "standard output")?;
+    }
+    let mut listener = started?;
+    notify::systemd("READY=1");
+    listener.serve(load)
+}
+
+struct RunningSession {
+    monitor: Pid,
+    source: IpAddr,
+}
+
+struct Listener<'a> {
+    service: &'a Service,
+    config: ListenerConfig,
+    ids: Option<IdRange>,
+    sockets: Vec<ListeningSocket>,
+    signals: SignalFd,
+    sessions: Vec<RunningSession>,
+    /// Refused clients that have not read why yet.
+    lingering: Vec<(OwnedFd, Instant)>,
+    /// When a connection was last reported that got no session.
+    reported: Option<Instant>,
+    state: ListenerState,
+    /// The listener's own lock; monitors must not inherit it.
+    lock: Option<Lock>,
+    /// Inherited by monitors and inits: free when the last process of the jail is gone.
+    _sessions_lock: File,
+    /// Monitors see their end of this pipe close when the listener dies.
+    life: OwnedFd,
+    life_held: Option<OwnedFd>,
+}
+
+impl<'a> Listener<'a> {
+    fn start(service: &'a Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<Listener<'a>> {
+        let config = load()?;
+        let sessions_lock = lock_sessions(service)?;
+        // Whatever a dead listener's monitors left.
+        session::active(&service.jail)?;
+        let mut sockets = Vec::new();
+        listen_on(&mut sockets, config.port, &config.listen)?;
+        let ids = take_ids(service, &config)?;
+        selftest::run(service, &config, ids.as_ref())?;
+        let signals = SignalFd::new(&[Signal::TERM, Signal::INT, Signal::HUP, Signal::CHILD])
+            .map_err(cannot("signals"))?;
+        let (life, life_held) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot("pipe"))?;
+        let lock = Lock::try_take(&service.jail.listener_lock())?
+            .ok_or_else(|| Error::Refused("another listener of this jail is running".into()))?;
+        sign(&lock)?;
+        let state = ListenerState::first(config.port);
+        state.write(&service.jail)?;
+        Ok(Listener {
+            service,
+            config,
+            ids,
+            sockets,
+            signals,
+            sessions: Vec::new(),
+            lingering: Vec::new(),
+            reported: None,
+            state,
+            lock: Some(lock),
+            _sessions_lock: sessions_lock,
+            life,
+            life_held: Some(life_held),
+        })
+    }
+
+    fn serve(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<()> {
+        loop {
+            let (told, ready) = self.wait(None)?;
+            if told {
+                while let Some(signal) = self.signals.next().map_err(cannot("signals"))? {
+                    match signal {
+                        Signal::CHILD => self.reap(),
+                        Signal::HUP => self.reload(load),
+                        _ => return self.stop(),
+                    }
+                }
+            }
+            for at in ready {
+                self.accept(at);
+            }
+        }
+    }
+
+    /// Waits for signals and connections. Has a deadline only while somebody is being refused.
+    fn wait(&mut self, deadline: Option<Instant>) -> Result<(bool, Vec<usize>)> {
+        let now = Instant::now();
+        let deadline = self.lingering.iter().map(|(_, until)| *until).chain(deadline).min();
+        let left = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(now);
+            Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ }
+        });
+        let watch = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut fds = vec![watch(self.signals.as_fd())];
+        fds.extend(self.sockets.iter().map(|socket| watch(socket.fd.as_fd())));
+        fds.extend(self.lingering.iter().map(|(fd, _)| watch(fd.as_fd())));
+        match poll(&mut fds, left.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(cannot("wait")(error)),
+        }
+        let happened: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+        let (listening, lingering) = happened[1..].split_at(self.sockets.len());
+        let ready = (0..listening.len()).filter(|at| listening[*at]).collect();
+        let mut spoke = lingering.iter().copied();
+        let now = Instant::now();
+        self.lingering.retain(|(fd, until)| {
+            let gone = spoke.next().is_some_and(|spoke| spoke && is_gone(fd));
+            !gone && now < *until
+        });
+        Ok((happened[0], ready))
+    }
+
+    fn accept(&mut self, at: usize) {
+        let (socket, peer) = match acceptfrom_with(&self.sockets[at].fd, SocketFlags::CLOEXEC) {
+            Ok((socket, Some(peer))) => (socket, peer),
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
+            Err(error) => {
+                self.report(&format!("cannot accept a connection: {error}"));
+                // The connection still waits, so this would come again at once.
+                std::thread::sleep(Duration::from_millis(100));
+                return;
+            }
+        };
+        let Ok(peer) = SocketAddr::try_from(peer) else { return };
+        if !accept::is_allowed(&self.config.allowed, peer.ip()) {
+            return self.report(&format!("connection from {peer} refused: not an allowed address"));
+        }
+        let source = accept::source(peer.ip());
+        let running: Vec<IpAddr> = self.sessions.iter().map(|session| session.source).collect();
+        if let Some(why) = accept::too_many(self.config.limits, &running, source) {
+            self.report(&format!("connection from {peer} refused: {why}"));
+            return self.refuse(socket, why);
+        }
+        match self.start_monitor(socket, peer) {
+            Ok(monitor) => self.sessions.push(RunningSession { monitor, source }),
+            Err(error) => self.report(&format!("cannot serve {peer}: {error}")),
+        }
+    }
+
+    fn refuse(&mut self, socket: OwnedFd, why: &str) {
+        accept::refuse(socket.as_fd(), why);
+        // Closing while the client's words are unread would reset the connection, and the client
+        // might lose what it was told.
+        if self.lingering.len() < LINGERING && rustix::io::ioctl_fionbio(&socket, true).is_ok() {
+            self.lingering.push((socket, Instant::now() + LINGER));
+        }
+    }
+
+    fn start_monitor(&mut self, socket: OwnedFd, peer: SocketAddr) -> std::io::Result<Pid> {
+        fork(|| {
+            self.leave_to_the_listener();
+            monitor::run(monitor::Connection {
+                service: self.service,
+                config: &self.config,
+                ids: self.ids.as_ref(),
+                socket,
+                peer,
+                listener: self.life.as_fd(),
+            })
+        })
+    }
+
+    /// In a monitor: closes what only the listener may hold.
+    fn leave_to_the_listener(&mut self) {
+        self.sockets.clear();
+        self.lingering.clear();
+        self.lock.take();
+        self.life_held.take();
+    }
+
+    fn reap(&mut self) {
+        let mut crashed = false;
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    crashed |= status.exit_status().is_none();
+                    self.sessions.retain(|session| session.monitor != pid);
+                }
+                Err(Errno::INTR) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if crashed && let Err(error) = session::active(&self.service.jail) {
+            self.report(&error.to_string());
+        }
+    }
+
+    fn reload(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) {
+        notify::systemd("RELOADING=1");
+        let outcome = load().and_then(|config| self.change_to(config));
+        self.state.generation += 1;
+        self.state.port = self.config.port.get();
+        self.state.error = outcome.err().map(|error| error.to_string());
+        if let Some(error) = self.state.error.clone() {
+            self.say(&format!("reload has changed nothing: {error}"));
+        }
+        if let Err(error) = self.state.write(&self.service.jail) {
+            self.say(&error.to_string());
+        }
+        notify::systemd("READY=1");
+    }
+
+    fn change_to(&mut self, config: ListenerConfig) -> Result<()> {
+        let fresh = if self.ids.is_none() { take_ids(self.service, &config)? } else { None };
+        let ids = match config.isolation {
+            Isolation::Full => fresh.as_ref().or(self.ids.as_ref()),
+            Isolation::Compat => None,
+        };
+        selftest::run(self.service, &config, ids)?;
+        listen_on(&mut self.sockets, config.port, &config.listen)?;
+        self.ids = fresh.or(self.ids.take());
+        self.config = config;
+        Ok(())
+    }
+
+    /// Ends the sessions and waits for their monitors.
+    fn stop(&mut self) -> Result<()> {
+        notify::systemd("STOPPING=1");
+        self.sockets.clear();
+        self.lingering.clear();
+        self.signal_monitors(Signal::TERM);
+        let deadline = Instant::now() + STOP_GRACE;
+        while !self.sessions.is_empty() && Instant::now() < deadline {
+            self.wait(Some(deadline))?;
+            while self.signals.next().map_err(cannot("signals"))?.is_some() {}
+            self.reap();
+        }
+        // Their inits see that, and the kernel ends the rest.
+        self.signal_monitors(Signal::KILL);
+        while !self.sessions.is_empty() {
+            self.wait(None)?;
+            while self.signals.next().map_err(cannot("signals"))?.is_some() {}
+            self.reap();
+        }
+        Ok(())
+    }
+
+    fn signal_monitors(&self, signal: Signal) {
+        for session in &self.sessions {
+            // Not reaped yet, so the number is still its own.
+            let _ = kill_process(session.monitor, signal);
+        }
+    }
+
+    /// A line in the jail's log about a connection without session, at most one each second: whoever
+    /// may connect may do so often.
+    fn report(&mut self, text: &str) {
+        let now = Instant::now();
+        if self.reported.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(1)) {
+            self.reported = Some(now);
+            self.say(text);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        notify::say(&self.service.jail, text);
+        if self.service.log_to_stderr {
+            notify::log(text);
+        }
+    }
+}
+
+/// Reads away what the client has sent; true once it has closed.
+fn is_gone(socket: &OwnedFd) -> bool {
+    let mut buffer = [0; 4096];
+    !matches!(rustix::io::read(socket, &mut buffer), Ok(1..) | Err(Errno::AGAIN | Errno::INTR))
+}
+
+fn take_ids(service: &Service, config: &ListenerConfig) -> Result<Option<IdRange>> {
+    let lock_dir = service.jail.listener_lock();
+    let lock_dir = lock_dir.parent().unwrap_or(std::path::Path::new("/"));
+    match config.isolation {
+        Isolation::Full => IdRange::take(lock_dir, config.port).map(Some),
+        Isolation::Compat => Ok(None),
+    }
+}
+
+/// Shared with what an earlier listener may have left, which sees that it died and ends by itself.
+fn lock_sessions(service: &Service) -> Result<File> {
+    let path = service.jail.sessions_lock();
+    file::make_private_dir(path.parent().unwrap_or(&path), 0o755)?;
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .context("cannot open", &path)?;
+    lock.lock_shared().context("cannot lock", &path)?;
+    Ok(lock)
+}
+
+fn cannot<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
+    move |error| Error::Refused(format!("the listener cannot go on: {what}: {}", error.into()))
+}

@@ -1,0 +1,340 @@
+//! The monitor of one connection: makes its sandbox, reads sshd's log, is told which programs start
+//! and end, and writes the record.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use bkctld_core::session::{ActiveSession, Ending, LogWriter, SessionRecord};
+use bkctld_sys::net::byte_counts;
+use bkctld_sys::seccomp::{Notification, Notifications};
+use bkctld_sys::signal::SignalFd;
+use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, getpid};
+use rustix::time::Timespec;
+
+use crate::filter::{Watched, watched};
+use crate::idrange::IdRange;
+use crate::link::Message;
+use crate::sandbox::Sandbox;
+use crate::sshd::{self, Lines};
+use crate::{ListenerConfig, Service, accept, command, lastlog, notify};
+
+/// How long a session has to end when it is asked to: more than init gives its programs.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// What the monitor needs.
+pub(crate) struct Connection<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) config: &'a ListenerConfig,
+    pub(crate) ids: Option<&'a IdRange>,
+    pub(crate) socket: OwnedFd,
+    pub(crate) peer: SocketAddr,
+    /// Closes when the listener dies.
+    pub(crate) listener: BorrowedFd<'a>,
+}
+
+/// Serves the connection to its end; returns the exit code.
+pub(crate) fn run(connection: Connection<'_>) -> i32 {
+    let begin = Timestamp::now();
+    let record = SessionRecord {
+        id: format!("{}-{}", begin.as_microsecond(), getpid().as_raw_nonzero()),
+        begin,
+        end: None,
+        source: connection.peer.ip(),
+        source_port: connection.peer.port(),
+        key: None,
+        kind: None,
+        command: None,
+        exit: None,
+        bytes_in: 0,
+        bytes_out: 0,
+        ending: None,
+    };
+    let mut session = Session {
+        log: LogWriter::new(&connection.service.jail, &record.id),
+        active: ActiveSession::begin(&connection.service.jail, &record).ok(),
+        record,
+        logged_in: false,
+        client_program: None,
+        ending: None,
+        connection,
+    };
+    match session.serve() {
+        Ok(()) => 0,
+        Err(error) => {
+            session.note(&error);
+            let text = "the backup server cannot serve this session; its log says why";
+            accept::refuse(session.connection.socket.as_fd(), text);
+            session.finish();
+            1
+        }
+    }
+}
+
+struct Session<'a> {
+    connection: Connection<'a>,
+    record: SessionRecord,
+    /// None where the state directory cannot be written: a backup is worth more than its record.
+    active: Option<ActiveSession>,
+    log: LogWriter,
+    logged_in: bool,
+    /// The process whose exit status is the session's.
+    client_program: Option<i32>,
+    ending: Option<Ending>,
+}
+
+impl Session<'_> {
+    fn serve(&mut self) -> Result<(), String> {
+        let Connection { service, config, ids, .. } = &self.connection;
+        let socket = self.connection.socket.try_clone().map_err(|error| error.to_string())?;
+        let args = sshd::args(&service.sshd_config, &config.allowed, "INFO");
+        let signals = SignalFd::new(&[Signal::TERM]).map_err(|error| error.to_string())?;
+        let sandbox = Sandbox::start(service, config.isolation, *ids, socket, args)
+            .map_err(|error| error.to_string())?;
+        let watched = self.watch(&sandbox, &signals);
+        sandbox.end();
+        let mut lines = watched?;
+        self.read_log(sandbox.log.as_fd(), &mut lines);
+        lines.rest(|line| self.line(line));
+        self.finish();
+        Ok(())
+    }
+
+    /// Waits for whatever happens until init is gone. Returns the log's unfinished line.
+    fn watch(&mut self, sandbox: &Sandbox, signals: &SignalFd) -> Result<Lines, String> {
+        let mut lines = Lines::default();
+        let mut notifications: Option<Notifications> = None;
+        let mut deadline: Option<Instant> = None;
+        let mut log_open = true;
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(lines);
+            }
+            let left =
+                left.map(|left| Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ });
+            let mut fds = vec![
+                PollFd::from_borrowed_fd(sandbox.link.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(self.connection.listener, PollFlags::IN),
+            ];
+            let at = |open: bool, fds: &[PollFd<'_>]| open.then_some(fds.len());
+            let log_at = at(log_open, &fds);
+            if log_open {
+                fds.push(PollFd::from_borrowed_fd(sandbox.log.as_fd(), PollFlags::IN));
+            }
+            let notifications_at = at(notifications.is_some(), &fds);
+            if let Some(notifications) = &notifications {
+                fds.push(PollFd::from_borrowed_fd(notifications.as_fd(), PollFlags::IN));
+            }
+            match poll(&mut fds, left.as_ref()) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(format!("cannot wait for the session: {error}")),
+            }
+            let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+            drop(fds);
+            let happened = |at: Option<usize>| at.is_some_and(|at| !events[at].is_empty());
+            // The log first: a login is written before the program that it lets start.
+            if happened(log_at) {
+                log_open = self.read_log(sandbox.log.as_fd(), &mut lines);
+            }
+            if let Some(at) = notifications_at
+                && !events[at].is_empty()
+                && !notifications
+                    .as_ref()
+                    .is_some_and(|all| events[at].contains(PollFlags::IN) && self.program(all))
+            {
+                notifications = None;
+            }
+            if happened(Some(1)) && matches!(signals.next(), Ok(Some(_))) {
+                self.ending.get_or_insert(Ending::Stopped);
+                let _ = sandbox.link.send(&Message::Stop);
+                deadline.get_or_insert_with(|| Instant::now() + GRACE);
+            }
+            if happened(Some(2)) {
+                self.ending.get_or_insert(Ending::Killed);
+                return Ok(lines);
+            }
+            if happened(Some(0)) {
+                match sandbox.link.receive() {
+                    Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
+                    Ok(Some(Message::Failed(why))) => return Err(why),
+                    Ok(Some(Message::Warning(text))) => self.note(&text),
+                    Ok(Some(Message::SshdEnded { killed })) => {
+                        let ending = match (killed, self.logged_in) {
+                            (true, _) => Ending::Killed,
+                            (false, true) => Ending::Closed,
+                            (false, false) => Ending::Refused,
+                        };
+                        self.ending.get_or_insert(ending);
+                    }
+                    Ok(Some(Message::Stop)) => {}
+                    Ok(None) | Err(_) => return Ok(lines),
+                }
+            }
+        }
+    }
+
+    /// Reads what there is; false at the end.
+    fn read_log(&mut self, log: BorrowedFd<'_>, lines: &mut Lines) -> bool {
+        let mut buffer = [0; 4096];
+        // Bounded, so that a flood does not keep the monitor from everything else.
+        for _ in 0..16 {
+            match rustix::io::read(log, &mut buffer) {
+                Ok(0) => return false,
+                Ok(len) => lines.take(&buffer[..len], |line| self.line(line)),
+                Err(Errno::AGAIN) => return true,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.write_log(line);
+        if !self.logged_in
+            && let Some(login) = sshd::login(line)
+        {
+            self.logged_in = true;
+            self.record.key = login.key;
+            if let Err(error) = lastlog::touch(&self.connection.service.jail) {
+                self.note(&error.to_string());
+            }
+            self.update();
+        }
+    }
+
+    /// A line of our own in the jail's log.
+    fn note(&mut self, text: &str) {
+        self.write_log(format!("bkctld: {text}").as_bytes());
+    }
+
+    fn write_log(&mut self, line: &[u8]) {
+        // Where the log cannot be written, the session goes on: see `active`.
+        if let Ok(Some(shown)) = self.log.append(Timestamp::now(), line)
+            && self.connection.service.log_to_stderr
+        {
+            notify::log(&format!("{} {shown}", self.record.id));
+        }
+    }
+
+    /// Deals with one program that starts or ends; false when no more can come.
+    fn program(&mut self, notifications: &Notifications) -> bool {
+        let call = match notifications.next() {
+            Ok(Some(call)) => call,
+            Ok(None) => return true,
+            Err(_) => return false,
+        };
+        let seen = match watched(call.number, &call.args) {
+            Some(Watched::Exec(argv)) if self.logged_in && is_sshd(call.pid) => read_argv(call.pid, argv)
+                .filter(|_| notifications.is_waiting(&call))
+                .and_then(|argv| command::classify(&argv)),
+            Some(Watched::Exit(status)) => {
+                self.exit(&call, status);
+                None
+            }
+            _ => None,
+        };
+        let _ = notifications.let_go(&call);
+        if let Some((kind, command)) = seen
+            && self.record.kind.is_none_or(|known| kind > known)
+        {
+            self.record.kind = Some(kind);
+            self.record.command = Some(command);
+            self.record.exit = None;
+            self.client_program = Some(call.pid);
+            self.update();
+        }
+        true
+    }
+
+    fn exit(&mut self, call: &Notification, status: u8) {
+        if self.client_program == Some(call.pid) {
+            self.record.exit = Some(status);
+            // The kernel may give the number to another process now.
+            self.client_program = None;
+        }
+    }
+
+    fn count_bytes(&mut self) {
+        // Fails only for what is no TCP socket, which has nothing to count.
+        if let Ok(counts) = byte_counts(self.connection.socket.as_fd()) {
+            self.record.bytes_in = counts.received;
+            self.record.bytes_out = counts.acknowledged;
+        }
+    }
+
+    fn update(&mut self) {
+        self.count_bytes();
+        if let Some(active) = &mut self.active {
+            // The next update or the end writes it again.
+            let _ = active.update(&self.record);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.count_bytes();
+        // The monitor's copy is the last one: without this the client would wait for the record.
+        let _ = rustix::net::shutdown(&self.connection.socket, rustix::net::Shutdown::Both);
+        self.record.end = Some(Timestamp::now());
+        let fallback = if self.logged_in { Ending::Killed } else { Ending::Refused };
+        self.record.ending = Some(self.ending.unwrap_or(fallback));
+        if let Some(active) = self.active.take()
+            && let Err(error) = active.finish(&self.record)
+        {
+            self.note(&error.to_string());
+        }
+    }
+}
+
+/// Whether the process runs sshd itself (before 9.8) or its part for a session: what those start
+/// is what the client asked for.
+fn is_sshd(pid: i32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|exe| exe.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"sshd")))
+}
+
+/// Arguments of a program that is about to start, at most this many bytes and words.
+const ARGV_BYTES: usize = 2048;
+const ARGV_WORDS: usize = 16;
+
+fn read_argv(pid: i32, address: u64) -> Option<Vec<Vec<u8>>> {
+    let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut argv = Vec::new();
+    for index in 0..ARGV_WORDS as u64 {
+        let mut pointer = [0; size_of::<usize>()];
+        memory.read_exact_at(&mut pointer, address.checked_add(index * size_of::<usize>() as u64)?).ok()?;
+        let pointer = usize::from_ne_bytes(pointer) as u64;
+        if pointer == 0 {
+            break;
+        }
+        argv.push(read_string(&memory, pointer)?);
+    }
+    Some(argv)
+}
+
+fn read_string(memory: &File, address: u64) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut chunk = [0; 256];
+    while text.len() < ARGV_BYTES {
+        let at = address.checked_add(text.len() as u64)?;
+        // Not over a page's end, behind which nothing may be mapped.
+        let room = (4096 - (at % 4096)).min(chunk.len() as u64) as usize;
+        let len = memory.read_at(&mut chunk[..room], at).ok().filter(|len| *len > 0)?;
+        match chunk[..len].iter().position(|byte| *byte == 0) {
+            Some(end) => {
+                text.extend_from_slice(&chunk[..end]);
+                return Some(text);
+            }
+            None => text.extend_from_slice(&chunk[..len]),
+        }
+    }
+    Some(text)
+}

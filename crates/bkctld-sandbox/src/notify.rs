@@ -1,0 +1,37 @@
+//! Telling others how the listener is: systemd by its socket, the caller by standard output, the
+//! journal by standard error.
+
+use std::io::Write;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use bkctld_core::Jail;
+use bkctld_core::session::LogWriter;
+use jiff::Timestamp;
+
+/// Sends a state such as `READY=1` to the manager that started us, if there is one.
+pub(crate) fn systemd(state: &str) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let send = || -> std::io::Result<()> {
+        let bytes = path.as_encoded_bytes();
+        let address = match bytes.strip_prefix(b"@") {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(&path)?,
+        };
+        UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address)?;
+        Ok(())
+    };
+    // A manager that cannot be told will find the start timed out and say so.
+    let _ = send();
+}
+
+/// A line to standard error. A journal that is gone must not end a session.
+pub(crate) fn log(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line about the listener, in the jail's log.
+pub(crate) fn say(jail: &Jail, text: &str) {
+    // Where the log cannot be written there is nobody to tell.
+    let _ = LogWriter::new(jail, "listener").append(Timestamp::now(), text.as_bytes());
+}

@@ -1,0 +1,75 @@
+//! Making the sandbox of one connection.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+
+use bkctld_core::config::Isolation;
+use bkctld_core::error::Result;
+use bkctld_sys::namespace::{Namespace, unshare};
+use bkctld_sys::process::fork;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
+
+use crate::Service;
+use crate::idrange::IdRange;
+use crate::init;
+use crate::link::Link;
+use crate::root::Step;
+use crate::trees::Trees;
+
+/// A sandbox that runs, from the monitor's side.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    init: Pid,
+    pidfd: OwnedFd,
+    /// To init.
+    pub(crate) link: Link,
+    /// What sshd writes to its standard error.
+    pub(crate) log: OwnedFd,
+}
+
+impl Sandbox {
+    /// Starts sshd on this socket. Where that fails after the first moment, the link tells why.
+    ///
+    /// The calling process can do this once: it makes the PID namespace of its children.
+    pub(crate) fn start(
+        service: &Service,
+        isolation: Isolation,
+        ids: Option<&IdRange>,
+        socket: OwnedFd,
+        sshd_args: Vec<OsString>,
+    ) -> Result<Sandbox> {
+        let trees = Trees::take(service, ids.map(IdRange::namespace))?;
+        let (link, init_link) = Link::pair().step("socket pair")?;
+        let (log, sshd_log) = pipe_with(PipeFlags::CLOEXEC).step("pipe")?;
+        rustix::io::ioctl_fionbio(&log, true).step("pipe")?;
+        // Not clone3 with all flags at once: fork of libc keeps libc's own state right, and the other
+        // namespaces are as well made by the child.
+        unshare(&[Namespace::Pid]).step("new PID namespace")?;
+        let mut ours = Some((link, log));
+        let init = fork(|| {
+            ours.take();
+            init::run(init::Start {
+                service,
+                isolation,
+                ids,
+                trees,
+                link: init_link,
+                socket,
+                log: sshd_log,
+                sshd_args,
+            })
+        })
+        .step("fork")?;
+        let pidfd = pidfd_open(init, PidfdFlags::empty()).step("pidfd")?;
+        let (link, log) = ours.take().ok_or(std::io::ErrorKind::Other).step("fork")?;
+        Ok(Sandbox { init, pidfd, link, log })
+    }
+
+    /// Kills what is left and waits until the last process of the sandbox is gone.
+    pub(crate) fn end(&self) {
+        // Both can fail only when init is gone already.
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = waitpid(Some(self.init), WaitOptions::empty());
+    }
+}

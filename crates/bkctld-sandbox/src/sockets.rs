@@ -1,0 +1,93 @@
+//! The sockets that a listener listens on.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+
+use bkctld_core::Port;
+use bkctld_core::error::{Error, Result};
+use rustix::io::Errno;
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// One socket and where it listens.
+#[derive(Debug)]
+pub(crate) struct ListeningSocket {
+    pub(crate) address: SocketAddr,
+    pub(crate) fd: OwnedFd,
+}
+
+/// Changes `open` to listen on this port and these addresses (none means every one). Sockets that
+/// stay are not touched; new ones are open before old ones are closed. On an error all is as before.
+pub(crate) fn listen_on(open: &mut Vec<ListeningSocket>, port: Port, addresses: &[IpAddr]) -> Result<()> {
+    let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let addresses = if addresses.is_empty() { &every } else { addresses };
+    let wanted: Vec<SocketAddr> =
+        addresses.iter().map(|address| SocketAddr::new(*address, port.get())).collect();
+    let (mut stay, old): (Vec<_>, Vec<_>) =
+        std::mem::take(open).into_iter().partition(|socket| wanted.contains(&socket.address));
+    let old_addresses: Vec<SocketAddr> = old.iter().map(|socket| socket.address).collect();
+    let is_open: Vec<SocketAddr> = stay.iter().map(|socket| socket.address).collect();
+    let missing: Vec<SocketAddr> = wanted.into_iter().filter(|address| !is_open.contains(address)).collect();
+    // An address of the same port may overlap with an old one (`0.0.0.0` and `127.0.0.1`), which then
+    // has to go first.
+    let overlaps = old_addresses.iter().any(|address| address.port() == port.get());
+    let mut old = Some(old);
+    if overlaps {
+        old.take();
+    }
+    match open_all(&missing) {
+        Ok(new) => {
+            stay.extend(new);
+            *open = stay;
+            Ok(())
+        }
+        Err(error) => {
+            stay.extend(old.unwrap_or_default());
+            if overlaps {
+                // These were ours a moment ago.
+                stay.extend(open_all(&old_addresses)?);
+            }
+            *open = stay;
+            Err(error)
+        }
+    }
+}
+
+fn open_all(addresses: &[SocketAddr]) -> Result<Vec<ListeningSocket>> {
+    let mut sockets = Vec::new();
+    for &address in addresses {
+        match open_one(address) {
+            Ok(fd) => sockets.push(ListeningSocket { address, fd }),
+            // A server without IPv6 has no "every address" of it.
+            Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+                if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {}
+            Err(Errno::ADDRINUSE) => {
+                return Err(Error::Refused(format!(
+                    "port {} is in use by another program ({})",
+                    address.port(),
+                    address.ip()
+                )));
+            }
+            Err(error) => return Err(Error::Refused(format!("cannot listen on {address}: {error}"))),
+        }
+    }
+    Ok(sockets)
+}
+
+fn open_one(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = socket_with(family, SocketType::STREAM, flags, None)?;
+    // Else a restart would have to wait for connections of the last listener to be forgotten.
+    set_socket_reuseaddr(&fd, true)?;
+    if address.is_ipv6() {
+        // So that IPv4 clients come with IPv4 addresses, which the lists speak of.
+        set_ipv6_v6only(&fd, true)?;
+    }
+    bind(&fd, &address)?;
+    listen(&fd, BACKLOG)?;
+    Ok(fd)
+}

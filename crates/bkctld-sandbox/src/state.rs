@@ -1,0 +1,57 @@
+//! What a listener says of itself, in `LOCKDIR/J.state.json`. Only who holds the listener's lock is
+//! to be believed: the file stays behind after a crash.
+
+use std::io::{Seek, Write};
+use std::path::PathBuf;
+
+use bkctld_core::error::{Error, IoContext, Result};
+use bkctld_core::lock::Lock;
+use bkctld_core::{Jail, Port, file};
+use serde::{Deserialize, Serialize};
+
+/// The state of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerState {
+    /// Its process.
+    pub pid: u32,
+    /// The port that it listens on.
+    pub port: u16,
+    /// Counts its start and each reload, so that who asks for one can tell when it is done.
+    pub generation: u64,
+    /// Why the last reload changed nothing; none when it worked.
+    pub error: Option<String>,
+}
+
+impl ListenerState {
+    pub(crate) fn first(port: Port) -> ListenerState {
+        ListenerState { pid: std::process::id(), port: port.get(), generation: 1, error: None }
+    }
+
+    pub(crate) fn write(&self, jail: &Jail) -> Result<()> {
+        let text = serde_json::to_vec(self)
+            .map_err(|error| Error::Invalid(format!("cannot write the listener's state: {error}")))?;
+        file::replace(&path(jail), 0o644, &text)
+    }
+
+    /// What the last listener of the jail has written.
+    pub fn read(jail: &Jail) -> Result<Option<ListenerState>> {
+        let text = file::read_if_there(&path(jail))?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+}
+
+fn path(jail: &Jail) -> PathBuf {
+    // `with_file_name`, as a jail's name may hold dots.
+    jail.listener_lock().with_file_name(format!("{}.state.json", jail.name()))
+}
+
+/// Writes the own process id into a lock that was just taken, for whoever wants to signal the holder.
+pub(crate) fn sign(lock: &Lock) -> Result<()> {
+    let mut file = lock.file();
+    let mut write = || -> std::io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write().context("cannot write", lock.path())
+}

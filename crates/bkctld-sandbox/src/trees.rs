@@ -1,0 +1,135 @@
+//! The directories of the server that a session sees, as mounts that are attached nowhere yet.
+//!
+//! They are taken by descriptor from the server's own mount namespace; the sandbox then only
+//! attaches them. Nothing below `data` and `var` is looked up by a path that a link could bend.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use bkctld_core::error::{Error, IoContext, Result};
+use bkctld_core::{Jail, text};
+use bkctld_sys::mount::{Attributes, set_attributes};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, ResolveFlags, flock, mkdirat, openat, openat2};
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+
+use crate::Service;
+
+/// The mounts of one session.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    pub(crate) root: OwnedFd,
+    pub(crate) usr: OwnedFd,
+    pub(crate) var: OwnedFd,
+    pub(crate) data: OwnedFd,
+    /// `data` again, for `/var/backup`; none where the client has put something else there.
+    pub(crate) backup: Option<OwnedFd>,
+    /// Holds a shared lock on the runtime, so that `update` sees that it is in use.
+    pub(crate) runtime: File,
+}
+
+const CLIENT_DATA: Attributes = Attributes { read_only: false, nosuid: true, nodev: true, noexec: true };
+const ROOT: Attributes = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true };
+const PROGRAMS: Attributes = Attributes { read_only: true, nosuid: true, nodev: true, noexec: false };
+
+impl Trees {
+    /// Takes the mounts, their owners shifted into this user namespace.
+    pub(crate) fn take(service: &Service, ids: Option<BorrowedFd<'_>>) -> Result<Trees> {
+        let jail = &service.jail;
+        let dir = openat(CWD, jail.dir(), DIR | OFlags::NOFOLLOW, Mode::empty())
+            .context("cannot open", jail.dir())?;
+        let part = |name: &str, attributes| {
+            let path = jail.dir().join(name);
+            let part = beneath(dir.as_fd(), name).map_err(|error| missing(jail, &path, error))?;
+            take(part.as_fd(), &path, attributes, ids)
+        };
+        let runtime = open_runtime(service)?;
+        let usr_path = service.runtime.join("usr");
+        let usr = beneath(runtime.as_fd(), "usr").map_err(|error| missing(jail, &usr_path, error))?;
+        let backup = backup_mount_point(&dir).then(|| part("data", CLIENT_DATA)).transpose()?;
+        Ok(Trees {
+            root: part("rootfs", ROOT)?,
+            // Not shifted: its owners are shown as nobody, which no program minds, and its file
+            // system need not know idmapped mounts.
+            usr: take(usr.as_fd(), &usr_path, PROGRAMS, None)?,
+            var: part("var", CLIENT_DATA)?,
+            data: part("data", CLIENT_DATA)?,
+            backup,
+            runtime,
+        })
+    }
+}
+
+const DIR: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Opens a directory below another without following any link.
+pub(crate) fn beneath(dir: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        // EAGAIN: something was renamed meanwhile and the kernel could not be sure.
+        match openat2(dir, name, DIR, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) => {}
+            other => return other,
+        }
+    }
+}
+
+fn missing(jail: &Jail, path: &Path, error: Errno) -> Error {
+    match error {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Error::Refused(format!(
+            "{} is missing or no directory: run `bkctld update {}`",
+            text::path(path),
+            jail.name()
+        )),
+        error => Error::Io { doing: "cannot open", path: path.into(), source: error.into() },
+    }
+}
+
+fn take(
+    dir: BorrowedFd<'_>,
+    path: &Path,
+    attributes: Attributes,
+    ids: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = open_tree(dir, "", flags).context("cannot take a mount of", path)?;
+    set_attributes(tree.as_fd(), attributes, ids).map_err(|error| {
+        if ids.is_some() && error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
+            return Error::Refused(format!(
+                "the file system of {} has no idmapped mounts, which full isolation needs: set \
+                 ISOLATION=compat in the jail's session_policy, or move the jail",
+                text::path(path)
+            ));
+        }
+        Error::Io { doing: "cannot restrict the mount of", path: path.into(), source: error }
+    })?;
+    Ok(tree)
+}
+
+/// Opens the runtime that `current` names now, and locks it.
+fn open_runtime(service: &Service) -> Result<File> {
+    let path = &service.runtime;
+    let runtime = File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::Refused(format!(
+            "there is no runtime at {}: run `bkctld update {}`",
+            text::path(path),
+            service.jail.name()
+        )),
+        _ => Error::Io { doing: "cannot open", path: path.clone(), source: error },
+    })?;
+    flock(&runtime, FlockOperation::LockShared).context("cannot lock", path)?;
+    Ok(runtime)
+}
+
+/// Whether `var/backup` is a directory, made if nothing is there. The client may put anything else
+/// in its place; then its sessions have `/data` only.
+fn backup_mount_point(jail_dir: &OwnedFd) -> bool {
+    let Ok(var) = beneath(jail_dir.as_fd(), "var") else { return false };
+    match beneath(var.as_fd(), "backup") {
+        Ok(_) => true,
+        Err(Errno::NOENT) => mkdirat(&var, "backup", Mode::from_raw_mode(0o755)).is_ok(),
+        Err(_) => false,
+    }
+}

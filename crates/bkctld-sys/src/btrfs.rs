@@ -1,0 +1,225 @@
+//! Subvolumes and snapshots, by the ioctls of btrfs.
+//!
+//! The numbers of ioctls are reused by device drivers, so every function here first asks whether
+//! the descriptor is on btrfs at all.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use linux_raw_sys::btrfs as raw;
+use linux_raw_sys::general::BTRFS_SUPER_MAGIC;
+use linux_raw_sys::ioctl::{
+    BTRFS_IOC_GET_SUBVOL_INFO, BTRFS_IOC_SNAP_CREATE_V2, BTRFS_IOC_SNAP_DESTROY, BTRFS_IOC_SNAP_DESTROY_V2,
+    BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_TREE_SEARCH,
+};
+use rustix::fs::{FileType, fstat, fstatfs};
+use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Updater, ioctl};
+
+use crate::tree;
+
+/// The inode number of the root directory of every subvolume.
+const ROOT_INODE: u64 = raw::BTRFS_FIRST_FREE_OBJECTID as u64;
+
+/// The most bytes of a subvolume's name (`BTRFS_VOL_NAME_MAX`).
+const NAME_MAX: usize = 255;
+
+/// Whether the descriptor is of a file or directory on btrfs.
+pub fn is_btrfs(fd: impl AsFd) -> io::Result<bool> {
+    Ok(fstatfs(fd)?.f_type as u64 & 0xffff_ffff == u64::from(BTRFS_SUPER_MAGIC))
+}
+
+/// Whether the descriptor is of the root directory of a subvolume. (Inode 256 alone means nothing:
+/// on other file systems it is some directory.)
+pub fn is_subvolume(fd: impl AsFd) -> io::Result<bool> {
+    let fd = fd.as_fd();
+    let stat = fstat(fd)?;
+    Ok(stat.st_ino == ROOT_INODE
+        && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+        && is_btrfs(fd)?)
+}
+
+/// Creates an empty subvolume `name` in the directory.
+pub fn create_subvolume(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+    let dir = on_btrfs(dir.as_fd())?;
+    let mut args = vol_args(0, name)?;
+    // SAFETY: this request reads a btrfs_ioctl_vol_args, and the descriptor is on btrfs.
+    unsafe { call::<BTRFS_IOC_SUBVOL_CREATE, _>(dir, &mut args) }
+}
+
+/// Creates the snapshot `name` in the directory, of the subvolume whose root is open as `source`.
+/// It is there as a whole or not at all, and on disk when this returns.
+///
+/// Errors: `EXDEV` when the two are on different file systems, `EEXIST`.
+pub fn snapshot(source: impl AsFd, dir: impl AsFd, name: &OsStr, read_only: bool) -> io::Result<()> {
+    let dir = on_btrfs(dir.as_fd())?;
+    let flags = if read_only { u64::from(raw::BTRFS_SUBVOL_RDONLY) } else { 0 };
+    let mut args = vol_args_v2(flags);
+    args.fd = i64::from(source.as_fd().as_raw_fd());
+    let mut field = [0; 4040];
+    put_name(&mut field, name)?;
+    args.__bindgen_anon_2.name = field;
+    // SAFETY: this request reads a btrfs_ioctl_vol_args_v2 whose `fd` is open as long as `source` is
+    // borrowed; no flag announces a qgroup pointer; the descriptor is on btrfs.
+    unsafe { call::<BTRFS_IOC_SNAP_CREATE_V2, _>(dir, &mut args) }
+}
+
+/// The subvolumes that lie directly in the one that holds the descriptor: their ids.
+/// Needs `CAP_SYS_ADMIN`.
+pub fn children(fd: impl AsFd) -> io::Result<Vec<u64>> {
+    let fd = on_btrfs(fd.as_fd())?;
+    children_of(fd, subvolume_id(fd)?)
+}
+
+/// Destroys the subvolume `name` in the directory, and those nested in it first, however deep. The
+/// names are gone when this returns; btrfs frees the space later. Needs `CAP_SYS_ADMIN`.
+pub fn destroy(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+    let dir = on_btrfs(dir.as_fd())?;
+    let c_name = std::ffi::CString::new(name.as_bytes())?;
+    let target = tree::open_dir(dir, &c_name)?;
+    if !is_subvolume(&target)? {
+        return Err(Errno::INVAL.into());
+    }
+    // By ids, from the tree of roots: paths would have to be walked through directories that a
+    // client made, and can be too long to say.
+    let mut nested = children_of(dir, subvolume_id(target.as_fd())?)?;
+    let mut at = 0;
+    while at < nested.len() {
+        let below = children_of(dir, nested[at])?;
+        nested.extend(below);
+        at += 1;
+    }
+    for id in nested.into_iter().rev() {
+        let mut args = vol_args_v2(u64::from(raw::BTRFS_SUBVOL_SPEC_BY_ID));
+        args.__bindgen_anon_2.subvolid = id;
+        // SAFETY: this request reads a btrfs_ioctl_vol_args_v2, which names the subvolume by its id as
+        // the flag says; the descriptor is on btrfs.
+        unsafe { call::<BTRFS_IOC_SNAP_DESTROY_V2, _>(dir, &mut args)? }
+    }
+    let mut args = vol_args(0, name)?;
+    // SAFETY: this request reads a btrfs_ioctl_vol_args, and the descriptor is on btrfs.
+    unsafe { call::<BTRFS_IOC_SNAP_DESTROY, _>(dir, &mut args) }
+}
+
+fn on_btrfs(fd: BorrowedFd<'_>) -> io::Result<BorrowedFd<'_>> {
+    if is_btrfs(fd)? { Ok(fd) } else { Err(Errno::NOTTY.into()) }
+}
+
+fn subvolume_id(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let time = raw::btrfs_ioctl_timespec { sec: 0, nsec: 0 };
+    let mut args = raw::btrfs_ioctl_get_subvol_info_args {
+        treeid: 0,
+        name: [0; 256],
+        parent_id: 0,
+        dirid: 0,
+        generation: 0,
+        flags: 0,
+        uuid: [0; 16],
+        parent_uuid: [0; 16],
+        received_uuid: [0; 16],
+        ctransid: 0,
+        otransid: 0,
+        stransid: 0,
+        rtransid: 0,
+        ctime: time,
+        otime: time,
+        stime: time,
+        rtime: time,
+        reserved: [0; 8],
+    };
+    // SAFETY: this request fills in a btrfs_ioctl_get_subvol_info_args, plain numbers all of it; both
+    // callers looked whether the descriptor is on btrfs.
+    unsafe { call::<BTRFS_IOC_GET_SUBVOL_INFO, _>(fd, &mut args)? }
+    Ok(args.treeid)
+}
+
+/// The ids of the subvolumes that lie directly in the one with this id.
+fn children_of(fd: BorrowedFd<'_>, id: u64) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    loop {
+        let mut args = raw::btrfs_ioctl_search_args {
+            key: raw::btrfs_ioctl_search_key {
+                tree_id: u64::from(raw::BTRFS_ROOT_TREE_OBJECTID),
+                min_objectid: id,
+                max_objectid: id,
+                min_type: raw::BTRFS_ROOT_REF_KEY,
+                max_type: raw::BTRFS_ROOT_REF_KEY,
+                min_offset: from,
+                max_offset: u64::MAX,
+                min_transid: 0,
+                max_transid: u64::MAX,
+                nr_items: 4096,
+                unused: 0,
+                unused1: 0,
+                unused2: 0,
+                unused3: 0,
+                unused4: 0,
+            },
+            buf: [0; 3992],
+        };
+        // SAFETY: this request reads and fills in a btrfs_ioctl_search_args, plain numbers all of it;
+        // the callers looked whether the descriptor is on btrfs.
+        unsafe { call::<BTRFS_IOC_TREE_SEARCH, _>(fd, &mut args)? }
+        let page = search_offsets(&args);
+        let Some(&last) = page.last() else { return Ok(found) };
+        found.extend(page);
+        from = last + 1;
+    }
+}
+
+/// The `offset` (here: the child's id) of each item that a search found.
+fn search_offsets(args: &raw::btrfs_ioctl_search_args) -> Vec<u64> {
+    let bytes: Vec<u8> = args.buf.iter().map(|&byte| byte as u8).collect();
+    let mut offsets = Vec::new();
+    let mut rest = bytes.as_slice();
+    // A header is transid, objectid, offset (u64 each), type, len (u32 each); the item follows.
+    for _ in 0..args.key.nr_items {
+        let Some((header, after)) = rest.split_first_chunk::<32>() else { break };
+        let (Some(offset), Some(len)) = (header[16..24].first_chunk(), header[28..32].first_chunk()) else {
+            break;
+        };
+        offsets.push(u64::from_ne_bytes(*offset));
+        rest = after.get(u32::from_ne_bytes(*len) as usize..).unwrap_or_default();
+    }
+    offsets
+}
+
+fn vol_args(fd: i64, name: &OsStr) -> io::Result<raw::btrfs_ioctl_vol_args> {
+    let mut args = raw::btrfs_ioctl_vol_args { fd, name: [0; 4088] };
+    put_name(&mut args.name, name)?;
+    Ok(args)
+}
+
+fn vol_args_v2(flags: u64) -> raw::btrfs_ioctl_vol_args_v2 {
+    raw::btrfs_ioctl_vol_args_v2 {
+        fd: 0,
+        transid: 0,
+        flags,
+        __bindgen_anon_1: raw::btrfs_ioctl_vol_args_v2__bindgen_ty_1 { unused: [0; 4] },
+        __bindgen_anon_2: raw::btrfs_ioctl_vol_args_v2__bindgen_ty_2 { name: [0; 4040] },
+    }
+}
+
+fn put_name(field: &mut [std::ffi::c_char], name: &OsStr) -> io::Result<()> {
+    let name = name.as_bytes();
+    if name.is_empty() || name.len() > NAME_MAX || name.contains(&b'/') || name.contains(&0) {
+        return Err(Errno::INVAL.into());
+    }
+    for (to, &from) in field.iter_mut().zip(name) {
+        *to = from as std::ffi::c_char;
+    }
+    Ok(())
+}
+
+/// # Safety
+///
+/// `T` must be the argument that the kernel's header gives the request `CODE`, with whatever it
+/// refers to valid, and the descriptor must be on btrfs.
+unsafe fn call<const CODE: Opcode, T>(fd: BorrowedFd<'_>, args: &mut T) -> io::Result<()> {
+    // SAFETY: the contract above is the one that rustix asks for.
+    unsafe { ioctl(fd, Updater::<CODE, T>::new(args)) }?;
+    Ok(())
+}

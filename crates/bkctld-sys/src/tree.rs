@@ -1,0 +1,10 @@
+//! Trees that a client writes, or wrote: reached by descriptors only, one name at a time, with no
+//! link followed and no mount point crossed, however the client moves things about meanwhile.
+
+mod open;
+mod pool;
+mod remove;
+
+pub use open::{Entry, Listing, list, open_dir, open_dir_path, open_file};
+pub use pool::work;
+pub use remove::{Failed, remove};

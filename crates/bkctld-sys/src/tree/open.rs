@@ -1,0 +1,136 @@
+//! Opening and listing one directory.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, openat2};
+use rustix::io::Errno;
+
+/// What the kernel must refuse on the way to a name below a directory: links of any kind, ways out
+/// of the directory, and other mounts (`EXDEV`; a btrfs subvolume is no other mount).
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
+const DIR: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NOATIME)
+    .union(OFlags::CLOEXEC);
+
+// NONBLOCK: the name may be a fifo by now, or a file under a lease that the client holds.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::NOATIME)
+    .union(OFlags::CLOEXEC);
+
+/// How often `EAGAIN`, which `openat2` returns when a rename elsewhere in the system overlaps, is
+/// tried again.
+const RETRIES: usize = 64;
+
+/// Opens the directory `name` (one component) below `at` for reading, without a trace in its atime.
+///
+/// Errors: `ENOTDIR` or `ELOOP` when it is no directory, `EXDEV` when it is a mount point.
+pub fn open_dir(at: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
+    resolve(at, name.to_bytes(), DIR)
+}
+
+/// As [`open_dir`], for a path of several components; it must be shorter than `PATH_MAX`.
+pub fn open_dir_path(at: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
+    resolve(at, path, DIR)
+}
+
+/// Opens `name` (one component) below `at` for reading. What was opened may be of any type but a
+/// link: the caller looks with `fstat`. Never blocks: a file whose lease another process holds is
+/// `EWOULDBLOCK`.
+pub fn open_file(at: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
+    resolve(at, name.to_bytes(), FILE)
+}
+
+fn resolve(at: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    for _ in 0..RETRIES {
+        match openat2(at.as_fd(), path, flags, Mode::empty(), BENEATH) {
+            Err(Errno::AGAIN) if flags.contains(OFlags::DIRECTORY) => {}
+            Err(Errno::INTR) => {}
+            done => return Ok(done?),
+        }
+    }
+    Err(Errno::AGAIN.into())
+}
+
+/// The names in a directory, without `.` and `..`.
+#[derive(Debug, Default)]
+pub struct Listing {
+    // One allocation for all names, each with its NUL: a directory may hold millions.
+    names: Vec<u8>,
+    entries: Vec<Item>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    ino: u64,
+    at: usize,
+    len: u16,
+    kind: FileType,
+}
+
+/// One name of a [`Listing`].
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The name, one component.
+    pub name: &'a CStr,
+    /// The type as the directory has it; [`FileType::Unknown`] on file systems that do not tell.
+    pub kind: FileType,
+}
+
+impl Listing {
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The names from `from` to before `to`, in the order of their inodes.
+    pub fn range(&self, from: usize, to: usize) -> impl Iterator<Item = Entry<'_>> {
+        self.entries[from..to.min(self.entries.len())].iter().map(|item| Entry {
+            name: CStr::from_bytes_until_nul(&self.names[item.at..item.at + usize::from(item.len)])
+                .unwrap_or_default(),
+            kind: item.kind,
+        })
+    }
+}
+
+/// Lists an open directory, in the order of the inodes, which is the order in which most file
+/// systems keep them on disk: touching the entries in the directory's own order (a hash's, on ext4)
+/// would jump about.
+pub fn list(dir: impl AsFd) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
+    let mut raw = RawDir::new(dir.as_fd(), &mut buffer);
+    while let Some(entry) = raw.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes_with_nul();
+        if matches!(name, b".\0" | b"..\0") {
+            continue;
+        }
+        let len = u16::try_from(name.len()).map_err(|_| io::Error::from(Errno::NAMETOOLONG))?;
+        listing.entries.push(Item {
+            ino: entry.ino(),
+            at: listing.names.len(),
+            len,
+            kind: entry.file_type(),
+        });
+        listing.names.extend_from_slice(name);
+    }
+    listing.entries.sort_unstable_by_key(|item| item.ino);
+    Ok(listing)
+}

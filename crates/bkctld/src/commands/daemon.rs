@@ -1,0 +1,76 @@
+//! `run J [CONFIG]` and `supervise J [CONFIG]`: the processes behind a started jail. Nobody types
+//! these. They are recognised before the command line is parsed, because an idle listener should
+//! hold as little memory as it can: there may be a thousand of them.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use bkctld_core::jail::{SessionPolicy, SshdConfig};
+use bkctld_core::runtime::RuntimeStore;
+use bkctld_core::{Jail, JailName, Settings};
+use bkctld_sandbox::{ListenerConfig, Service};
+
+use crate::cli::read_settings;
+use crate::exit::{Exit, Failure};
+use crate::ui::{Ui, Verbosity};
+
+/// Runs the listener or its supervisor if that is what the arguments say.
+pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
+    let daemon = match arguments.get(1).and_then(|word| word.to_str()) {
+        Some("run") => listen,
+        Some("supervise") => supervise,
+        _ => return None,
+    };
+    let exit = match daemon(arguments.get(2), arguments.get(3)) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            Ui::new(Verbosity::Normal, false, true).error(&failure);
+            failure.exit
+        }
+    };
+    Some(exit.into())
+}
+
+fn listen(name: Option<&OsString>, config: Option<&OsString>) -> Result<(), Failure> {
+    let (settings, jail) = jail(name, config)?;
+    let systemd = std::env::var_os("NOTIFY_SOCKET").is_some();
+    let service = Service {
+        runtime: RuntimeStore::new(&settings).current(),
+        sshd_config: settings.sshd_config.clone(),
+        jail: jail.clone(),
+        log_to_stderr: systemd,
+        supervised: !systemd,
+    };
+    Ok(bkctld_sandbox::run(&service, &|| {
+        let config = SshdConfig::read(&jail)?;
+        let policy = SessionPolicy::read(&jail, &settings)?;
+        let port = config.port()?;
+        Ok(ListenerConfig {
+            port,
+            listen: config.listen_addresses()?.into_iter().map(|listen| listen.address).collect(),
+            allowed: config.allowed_addresses()?.iter().map(|address| address.network()).collect(),
+            isolation: policy.isolation,
+            limits: policy.limits,
+        })
+    })?)
+}
+
+fn supervise(name: Option<&OsString>, config: Option<&OsString>) -> Result<(), Failure> {
+    let (settings, jail) = jail(name, config)?;
+    let mut arguments = vec![OsString::from("run"), OsString::from(jail.name().as_str())];
+    arguments.extend(settings.file.map(|file| file.into_os_string()));
+    Ok(bkctld_sandbox::supervise(&jail, "/proc/self/exe", &arguments)?)
+}
+
+fn jail(name: Option<&OsString>, config: Option<&OsString>) -> Result<(Settings, Jail), Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::error("must be run as root"));
+    }
+    let name: JailName = name.and_then(|name| name.to_str()).unwrap_or_default().parse()?;
+    // Warnings were said by the command that starts the jail.
+    let (settings, _) = read_settings(config.map(Path::new))?;
+    let jail = Jail::open(&settings, name)?;
+    jail.require_current_format()?;
+    Ok((settings, jail))
+}

@@ -1,0 +1,98 @@
+//! `inc`: a dated copy of each jail.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bkctld_core::inc::{self, Made, MakeOptions, TimeFile};
+use bkctld_core::lock::Lock;
+use bkctld_core::progress::Progress;
+use bkctld_core::retention::{Policy, PolicyFile};
+use bkctld_core::{IncName, Jail, JailName, jail, session};
+use jiff::Timestamp;
+
+use super::SomeJails;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+use crate::ui::progress::Display;
+
+pub type Arguments = SomeJails;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let all = arguments.jails.is_empty();
+    let names = if all { jail::list(&context.settings)? } else { arguments.jails };
+    for name in &names {
+        Jail::open(&context.settings, name.clone())?;
+    }
+    let inc = IncName::at(&context.now);
+    // The times of a run over jails that the administrator picked say nothing about how long the
+    // nightly one takes, which is what is watched.
+    let times =
+        if all && !context.settings.dry_run { Some(TimeFile::begin(&context.settings, inc)?) } else { None };
+    let began = Instant::now();
+    let progress = Arc::new(Progress::default());
+    progress.expect_jails(names.len() as u64);
+    let display = Display::begin(&context.ui, format!("inc {inc}"), &progress);
+    // Each one keeps all processors busy where there is a tree to be walked, and waits for the disk
+    // where there is a snapshot to be made.
+    let at_once = threads().get();
+    let exit = context.for_each_at_once("inc", &names, at_once, |name| {
+        let result = of(context, name, inc, times.as_ref(), &progress);
+        progress.jail();
+        result
+    });
+    drop(display);
+    if let Some(times) = times {
+        times.finish(began.elapsed())?;
+    }
+    Ok(exit)
+}
+
+fn threads() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn of(
+    context: &Context,
+    name: &JailName,
+    inc: IncName,
+    times: Option<&TimeFile>,
+    progress: &Progress,
+) -> Result<Outcome, Failure> {
+    let jail = context.jail(name)?;
+    if matches!(Policy::read(&jail)?, PolicyFile::Missing) {
+        return Ok(Outcome::new(Ended::Skipped, format_args!("jail '{name}' has no policy, no inc is made")));
+    }
+    if context.settings.dry_run {
+        return Ok(Outcome::new(Ended::Would, format_args!("would make inc {inc} of jail '{name}'")));
+    }
+    let _lock = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
+    let began = Instant::now();
+    let options = MakeOptions {
+        threads: threads(),
+        now: &Timestamp::now,
+        session_active: &|| session::active(&jail).is_ok_and(|sessions| !sessions.is_empty()),
+    };
+    match inc::make(&jail, inc, &options, progress)? {
+        inc::Outcome::AlreadyThere => {
+            Ok(Outcome::new(Ended::Skipped, format_args!("inc {inc} of jail '{name}' exists already"))
+                .into_warning())
+        }
+        inc::Outcome::Made(made) => {
+            if let Some(times) = times {
+                times.jail(name, began.elapsed())?;
+            }
+            Ok(told(context, name, &made))
+        }
+    }
+}
+
+fn told(context: &Context, name: &JailName, made: &Made) -> Outcome {
+    for warning in &made.record.warnings {
+        context.ui.warning(format_args!("inc {} of jail '{name}': {warning}", made.name));
+    }
+    let record = serde_json::to_value(&made.record).unwrap_or_default();
+    Outcome::new(Ended::Done, format_args!("inc {} of jail '{name}' made", made.name))
+        .with("inc", made.name.to_string())
+        .with("record", record)
+}

@@ -1,0 +1,67 @@
+//! `ip`: the addresses that may connect to a jail.
+
+use bkctld_core::jail::{AddressChange, AllowedAddresses, SshdConfig};
+use bkctld_core::lock::Lock;
+use bkctld_core::{JailName, firewall};
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail
+    #[arg(value_name = "JAIL")]
+    jail: JailName,
+    /// An address or network to add, 'all' to allow everyone, -ADDR to take one away
+    #[arg(value_name = "ADDR|all|-ADDR", allow_hyphen_values = true)]
+    address: Option<AddressChange>,
+}
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    match arguments.address {
+        None => show(context, &arguments.jail),
+        Some(change) => Ok(context.for_each("ip", &[arguments.jail], |name| set(context, name, change))),
+    }
+}
+
+fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
+    let jail = context.jail(name)?;
+    let addresses = shown(&SshdConfig::read(&jail)?.allowed_addresses()?);
+    if context.ui.json() {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            jail: &'a JailName,
+            addresses: Vec<String>,
+        }
+        context.ui.document("ip", Shown { jail: name, addresses });
+    } else {
+        for address in addresses {
+            context.ui.line(address);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn set(context: &Context, name: &JailName, change: AddressChange) -> Result<Outcome, Failure> {
+    let jail = context.jail(name)?;
+    let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+    let mut config = SshdConfig::read(&jail)?;
+    let allowed = config.allowed_addresses()?.changed(change)?;
+    let addresses = shown(&allowed);
+    let list = addresses.join(", ");
+    if context.settings.dry_run {
+        let message = format_args!("would allow {list} to connect to jail '{name}'");
+        return Ok(Outcome::new(Ended::Would, message).with("addresses", addresses));
+    }
+    config.set_allowed_addresses(&allowed)?;
+    config.save()?;
+    firewall::write_rules(&context.settings, name, config.port()?, &allowed)?;
+    context.reload_if_on(&jail)?;
+    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' allows {list}")).with("addresses", addresses))
+}
+
+fn shown(addresses: &AllowedAddresses) -> Vec<String> {
+    addresses.iter().map(|address| address.to_string()).collect()
+}

@@ -1,0 +1,24 @@
+//! `is-on`: an exit code for scripts.
+
+use bkctld_core::Jail;
+use serde::Serialize;
+
+use super::OneJail;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = OneJail;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let jail = Jail::open(&context.settings, arguments.jail)?;
+    let on = jail.is_on()?;
+    if context.ui.json() {
+        #[derive(Serialize)]
+        struct IsOn<'a> {
+            jail: &'a bkctld_core::JailName,
+            on: bool,
+        }
+        context.ui.document("is-on", IsOn { jail: jail.name(), on });
+    }
+    Ok(if on { Exit::Done } else { Exit::Off })
+}

@@ -1,0 +1,86 @@
+//! `key`: the keys that may log in.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bkctld_core::JailName;
+use bkctld_core::error::IoContext;
+use bkctld_core::file;
+use bkctld_core::jail::Keys;
+use bkctld_core::lock::Lock;
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail
+    #[arg(value_name = "JAIL")]
+    jail: JailName,
+    /// A file of public keys, one a line, that replaces the jail's; '-' reads standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    match &arguments.file {
+        None => show(context, &arguments.jail),
+        Some(file) => Ok(context.for_each("key", &[arguments.jail], |name| replace(context, name, file))),
+    }
+}
+
+fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
+    let jail = context.jail(name)?;
+    let keys = file::read_if_there(&jail.authorized_keys())?.unwrap_or_default();
+    if context.ui.json() {
+        #[derive(Serialize)]
+        struct Keys<'a> {
+            jail: &'a JailName,
+            keys: Vec<&'a str>,
+        }
+        let text = String::from_utf8_lossy(&keys);
+        let keys = text
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+            .collect();
+        context.ui.document("key", Keys { jail: name, keys });
+    } else {
+        context.ui.bytes(&keys);
+    }
+    Ok(Exit::Done)
+}
+
+fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome, Failure> {
+    let jail = context.jail(name)?;
+    let content = read(file)?;
+    let keys = Keys::check(file, &content)?;
+    let count = keys.keys().len();
+    if context.settings.dry_run {
+        let message = format_args!("would give jail '{name}' this many keys: {count}");
+        return Ok(Outcome::new(Ended::Would, message).with("keys", count));
+    }
+    let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+    file::replace(&jail.authorized_keys(), 0o600, keys.content())?;
+    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has new keys: {count}")).with("keys", count))
+}
+
+/// Reads the administrator's file, or standard input, up to the limit of such files.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path != Path::new("-") {
+        return match file::read_if_there(path)? {
+            Some(content) => Ok(content),
+            None => Err(Failure::error(format!("no key file {}", bkctld_core::text::path(path)))),
+        };
+    }
+    let mut content = Vec::new();
+    io::stdin()
+        .take(file::SMALL_FILE_LIMIT + 1)
+        .read_to_end(&mut content)
+        .context("cannot read", "standard input")?;
+    if content.len() as u64 > file::SMALL_FILE_LIMIT {
+        return Err(Failure::error("standard input is larger than any list of keys"));
+    }
+    Ok(content)
+}

@@ -1,0 +1,108 @@
+//! The commands, one file each.
+
+pub mod daemon;
+
+mod inc;
+mod init;
+mod ip;
+mod is_on;
+mod key;
+mod list;
+mod log;
+mod port;
+mod reload;
+mod remove;
+mod restart;
+mod rm;
+mod start;
+mod status;
+mod stop;
+mod update;
+
+use clap::{Args, Subcommand};
+
+use bkctld_core::JailName;
+
+use crate::context::{Context, Target};
+use crate::exit::{Exit, Failure};
+
+macro_rules! commands {
+    ($($(#[$meta:meta])* $variant:ident($module:ident) = $name:literal),+ $(,)?) => {
+        /// Every command, in the order of the help.
+        #[derive(Subcommand)]
+        pub enum Command {
+            $($(#[$meta])* #[command(name = $name)] $variant($module::Arguments),)+
+        }
+
+        impl Command {
+            /// The word that was typed.
+            pub fn name(&self) -> &'static str {
+                match self { $(Command::$variant(_) => $name,)+ }
+            }
+
+            /// Runs it.
+            pub fn run(self, context: &Context) -> Result<Exit, Failure> {
+                match self { $(Command::$variant(arguments) => $module::run(context, arguments),)+ }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Create a jail (it is not started)
+    Init(init) = "init",
+    /// Bring the programs that the jails share up to the host's packages
+    Update(update) = "update",
+    /// Delete a jail, its incs and its configuration
+    Remove(remove) = "remove",
+    /// Start a jail's SSH service
+    Start(start) = "start",
+    /// Stop a jail's SSH service and end its sessions
+    Stop(stop) = "stop",
+    /// Pick up changed configuration; sessions go on
+    Reload(reload) = "reload",
+    /// Stop and start a jail's SSH service
+    Restart(restart) = "restart",
+    /// Exit 0 if the jail is on, 100 if it is off
+    IsOn(is_on) = "is-on",
+    /// Show state, port, retention and addresses
+    Status(status) = "status",
+    /// List the jails' names
+    List(list) = "list",
+    /// Show a jail's SSH log, newest first
+    Log(log) = "log",
+    /// Show or replace a jail's authorized keys
+    Key(key) = "key",
+    /// Show or set a jail's port
+    Port(port) = "port",
+    /// Show the addresses that may connect; add one, or take one away
+    Ip(ip) = "ip",
+    /// Make an inc of every jail that has a policy, or of those named
+    Inc(inc) = "inc",
+    /// Delete the incs that no rule of the policy keeps
+    Rm(rm) = "rm",
+}
+
+/// The argument of a command that acts on one jail.
+#[derive(Args)]
+pub struct OneJail {
+    /// The jail
+    #[arg(value_name = "JAIL")]
+    jail: JailName,
+}
+
+/// The argument of a command that acts on one jail or on all.
+#[derive(Args)]
+pub struct JailOrAll {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all")]
+    target: Target,
+}
+
+/// The argument of a command that acts on the jails named, or on all when none is.
+#[derive(Args)]
+pub struct SomeJails {
+    /// The jails; all of them when none is named
+    #[arg(value_name = "JAIL")]
+    jails: Vec<JailName>,
+}

@@ -1,0 +1,53 @@
+//! `remove`: a jail with all that belongs to it.
+
+use bkctld_core::lock::Lock;
+use bkctld_core::{Jail, JailName, jail};
+use bkctld_sandbox::service;
+
+use super::JailOrAll;
+use crate::context::{Context, Ended, Outcome, Target};
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = JailOrAll;
+
+const EXPLANATION: &str =
+    "Y: the jail, its incs, its configuration and its records are deleted; n: nothing is done";
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    if let Target::One(name) = &arguments.target
+        && context.settings.force
+        && !Jail::new(&context.settings, name.clone()).exists()
+    {
+        context.ui.warning(format_args!("no jail named '{name}': nothing to remove"));
+        return Ok(Exit::Done);
+    }
+    let names = context.names(&arguments.target)?;
+    let mut agreed = Vec::new();
+    for name in &names {
+        if context.settings.force || context.settings.dry_run || asks(context, name) {
+            agreed.push(name.clone());
+        }
+    }
+    if agreed.is_empty() && !names.is_empty() {
+        return Ok(Exit::AnsweredNo);
+    }
+    let exit = context.for_each("remove", &agreed, |name| remove(context, name));
+    Ok(if exit == Exit::Done && agreed.len() < names.len() { Exit::AnsweredNo } else { exit })
+}
+
+fn asks(context: &Context, name: &JailName) -> bool {
+    context.ui.confirm(&format!("Are you sure you want to delete jail '{name}'?"), EXPLANATION)
+}
+
+fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
+    let jail = Jail::open(&context.settings, name.clone())?;
+    if context.settings.dry_run {
+        let message = format_args!("would delete jail '{name}', its incs and its configuration");
+        return Ok(Outcome::new(Ended::Would, message));
+    }
+    let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+    service::stop(&context.settings, &jail)?;
+    let _incs = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
+    jail::remove(&context.settings, &jail)?;
+    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' deleted")))
+}

@@ -1,0 +1,27 @@
+//! `restart`: off and on again.
+
+use bkctld_core::lock::Lock;
+use bkctld_sandbox::service;
+
+use super::JailOrAll;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = JailOrAll;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let names = context.names(&arguments.target)?;
+    Ok(context.for_each("restart", &names, |name| {
+        let jail = context.jail(name)?;
+        if context.settings.dry_run {
+            return Ok(Outcome::new(
+                Ended::Would,
+                format_args!("would restart jail '{name}' and end its sessions"),
+            ));
+        }
+        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+        service::stop(&context.settings, &jail)?;
+        service::start(&context.settings, &jail)?;
+        Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' restarted")))
+    }))
+}

@@ -1,0 +1,123 @@
+//! `rm`: the incs that no rule of the policy keeps.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bkctld_core::lock::Lock;
+use bkctld_core::progress::Progress;
+use bkctld_core::retention::{Plan, Policy, PolicyFile};
+use bkctld_core::{Error, Jail, JailName, inc};
+use serde_json::json;
+
+use super::SomeJails;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+use crate::ui::progress::Display;
+
+pub type Arguments = SomeJails;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let Some(_running) = Lock::try_take(&context.settings.lock_dir.join("rm"))? else {
+        context.ui.notice("another rm is running; it is left to finish, nothing is done here");
+        return Ok(Exit::Done);
+    };
+    // From INCDIR, so that the incs of archived jails expire too.
+    let known = inc::jails_with_incs(&context.settings)?;
+    let names = if arguments.jails.is_empty() { known } else { named(context, arguments.jails, &known)? };
+    let progress = Arc::new(Progress::default());
+    let _display = Display::begin(&context.ui, "deleting".to_owned(), &progress);
+    Ok(context.for_each("rm", &names, |name| expire(context, name, &progress)))
+}
+
+fn named(context: &Context, wanted: Vec<JailName>, known: &[JailName]) -> Result<Vec<JailName>, Failure> {
+    for name in &wanted {
+        if !known.contains(name) && !Jail::new(&context.settings, name.clone()).exists() {
+            return Err(Error::NoSuchJail(name.clone()).into());
+        }
+    }
+    Ok(wanted)
+}
+
+fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Outcome, Failure> {
+    let jail = Jail::new(&context.settings, name.clone());
+    let policy = match Policy::read(&jail)? {
+        PolicyFile::Missing => {
+            return Ok(Outcome::new(
+                Ended::Skipped,
+                format_args!("jail '{name}' has no policy, its incs stay"),
+            ));
+        }
+        PolicyFile::Bad(lines) => return Err(bad_policy(name, &lines)),
+        PolicyFile::Empty { path } if !context.settings.force => {
+            let path = bkctld_core::text::path(&path);
+            return Err(Failure::error(format!(
+                "jail '{name}': {path}: the policy has no rule, so nothing is deleted (-f deletes every inc)"
+            )));
+        }
+        PolicyFile::Empty { .. } => None,
+        PolicyFile::Rules(policy) => Some(policy),
+    };
+    let plan = |incs: &[_]| match &policy {
+        Some(policy) => Plan::new(policy, incs, context.now.date()),
+        None => Plan::without_rules(incs),
+    };
+    let planned = plan(&inc::list(&jail)?);
+    if context.settings.dry_run {
+        return Ok(would(name, &planned));
+    }
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    if planned.deleted().next().is_none() {
+        // What a crash left goes too, but nobody waits for the lock for its sake.
+        if let Some(_lock) = Lock::try_take(&jail.incs_lock())? {
+            inc::clear_leftovers(&jail, threads, progress)?;
+        }
+        return Ok(outcome(Ended::Skipped, name, &planned));
+    }
+    let _lock = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
+    let planned = plan(&inc::list(&jail)?);
+    let deleted: Vec<_> = planned.deleted().collect();
+    inc::delete(&jail, &deleted, threads, progress)?;
+    Ok(outcome(Ended::Done, name, &planned))
+}
+
+fn bad_policy(name: &JailName, lines: &[Error]) -> Failure {
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    Failure::error(format!(
+        "jail '{name}': nothing is deleted under a policy with a bad line: {}",
+        lines.join("; ")
+    ))
+}
+
+fn would(name: &JailName, plan: &Plan) -> Outcome {
+    let lines: Vec<String> = plan
+        .decisions
+        .iter()
+        .map(|decision| {
+            let verb = if decision.keeps() { "keep  " } else { "delete" };
+            format!("{verb} {name}/{}  {}", decision.inc, decision.reason)
+        })
+        .collect();
+    let message = if lines.is_empty() { format!("jail '{name}' has no incs") } else { lines.join("\n") };
+    with_plan(Outcome::new(Ended::Would, message), plan)
+}
+
+fn outcome(ended: Ended, name: &JailName, plan: &Plan) -> Outcome {
+    let (kept, deleted) = (plan.kept().count(), plan.deleted().count());
+    with_plan(Outcome::new(ended, format_args!("jail '{name}': {deleted} incs deleted, {kept} kept")), plan)
+}
+
+/// The plan for programs: every inc, what becomes of it, and why.
+fn with_plan(outcome: Outcome, plan: &Plan) -> Outcome {
+    let incs: Vec<_> = plan
+        .decisions
+        .iter()
+        .map(|decision| {
+            json!({
+                "inc": decision.inc.to_string(),
+                "keep": decision.keeps(),
+                "reason": decision.reason.to_string(),
+            })
+        })
+        .collect();
+    outcome.with("incs", incs)
+}

@@ -1,0 +1,25 @@
+//! `start`: the jail's SSH service on.
+
+use bkctld_core::lock::Lock;
+use bkctld_sandbox::service::{self, Change};
+
+use super::JailOrAll;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = JailOrAll;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let names = context.names(&arguments.target)?;
+    Ok(context.for_each("start", &names, |name| {
+        let jail = context.jail(name)?;
+        if context.settings.dry_run {
+            return Ok(Outcome::new(Ended::Would, format_args!("would start jail '{name}'")));
+        }
+        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+        Ok(match service::start(&context.settings, &jail)? {
+            Change::Made => Outcome::new(Ended::Done, format_args!("jail '{name}' started")),
+            Change::NotNeeded => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is on already")),
+        })
+    }))
+}

@@ -1,0 +1,119 @@
+//! `status`: what each jail is like at this moment.
+
+use bkctld_core::config::Isolation;
+use bkctld_core::jail::{SessionPolicy, SshdConfig};
+use bkctld_core::retention::Retention;
+use bkctld_core::session::{self, SessionRecord};
+use bkctld_core::{Jail, JailName};
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::{Context, Target};
+use crate::exit::{Exit, Failure};
+use crate::ui::table;
+
+const WIDTHS: [usize; 4] = [30, 10, 10, 25];
+const HEADER: [&str; 5] = ["JAIL NAME", "STATUS", "PORT", "RETENTION (DAY/MONTH)", "IP"];
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail; all of them when none is named
+    #[arg(value_name = "JAIL|all")]
+    target: Option<Target>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    name: JailName,
+    status: &'static str,
+    port: Option<u16>,
+    retention: Retention,
+    addresses: Vec<String>,
+    isolation: Isolation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<Sessions>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Sessions {
+    active: Vec<SessionRecord>,
+    last: Option<SessionRecord>,
+}
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let target = arguments.target.unwrap_or(Target::All);
+    // Unlike elsewhere an unknown jail is an ordinary error here; scripts rely on it.
+    let names = context.names(&target).map_err(|failure| failure.with_exit(Exit::Error))?;
+    let mut failed = false;
+    let mut jails = Vec::with_capacity(names.len());
+    for name in names {
+        let jail = Jail::new(&context.settings, name);
+        let status = of(context, &jail);
+        for problem in &status.problems {
+            context.ui.error(problem);
+            failed = true;
+        }
+        jails.push(status);
+    }
+    if context.ui.json() {
+        #[derive(Serialize)]
+        struct Document {
+            jails: Vec<Status>,
+        }
+        context.ui.document("status", Document { jails });
+    } else {
+        print(context, &jails);
+    }
+    Ok(if failed { Exit::Error } else { Exit::Done })
+}
+
+/// What can be told of the jail; what can not is among the problems.
+fn of(context: &Context, jail: &Jail) -> Status {
+    let mut problems = Vec::new();
+    let config = note(&mut problems, SshdConfig::read(jail));
+    let on = note(&mut problems, jail.is_on()).unwrap_or(false);
+    let sessions = context.ui.json().then(|| Sessions {
+        active: note(&mut problems, session::active(jail)).unwrap_or_default(),
+        last: note(&mut problems, session::last_finished(jail)).flatten(),
+    });
+    let isolation = note(&mut problems, SessionPolicy::read(jail, &context.settings));
+    Status {
+        name: jail.name().clone(),
+        status: if on { "ON" } else { "OFF" },
+        port: config.as_ref().and_then(|config| note(&mut problems, config.port())).map(|port| port.get()),
+        retention: note(&mut problems, Retention::of(jail)).unwrap_or(Retention::None),
+        addresses: config
+            .as_ref()
+            .and_then(|config| note(&mut problems, config.allowed_addresses()))
+            .map(|allowed| allowed.iter().map(|address| address.to_string()).collect())
+            .unwrap_or_default(),
+        isolation: isolation.map_or(Isolation::Full, |policy| policy.isolation),
+        sessions,
+        problems: problems.into_iter().map(|problem| problem.in_jail(jail.name()).to_string()).collect(),
+    }
+}
+
+fn note<T>(problems: &mut Vec<bkctld_core::Error>, result: bkctld_core::Result<T>) -> Option<T> {
+    result.map_err(|error| problems.push(error)).ok()
+}
+
+fn print(context: &Context, jails: &[Status]) {
+    if context.ui.header() {
+        context.ui.line(table::row(&WIDTHS, &HEADER));
+    }
+    for jail in jails {
+        let port = jail.port.map_or_else(|| "-".to_owned(), |port| port.to_string());
+        let retention = jail.retention.to_string();
+        let mut addresses = jail.addresses.join(",");
+        // After the last column, where it cannot move any other: this jail is kept apart less
+        // strictly than the rest, and the administrator should be reminded.
+        if jail.isolation == Isolation::Compat {
+            addresses.push_str(" ISOLATION=compat");
+        }
+        context
+            .ui
+            .line(table::row(&WIDTHS, &[jail.name.as_str(), jail.status, &port, &retention, &addresses]));
+    }
+}

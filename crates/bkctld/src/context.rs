@@ -1,0 +1,219 @@
+//! What every command gets: the settings, the terminal, the time; and the way a command acts on
+//! one jail or on all of them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use bkctld_core::{Error, Jail, JailName, Settings, jail};
+use bkctld_sandbox::service;
+use jiff::Zoned;
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+use crate::ui::Ui;
+
+/// One run of the program.
+pub struct Context {
+    /// The configuration, the environment and the options, merged.
+    pub settings: Settings,
+    /// The terminal.
+    pub ui: Ui,
+    /// The time, read once: a run over midnight has one "today".
+    pub now: Zoned,
+}
+
+/// The jails that a command acts on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Every jail.
+    All,
+    /// One.
+    One(JailName),
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Target, Error> {
+        match text {
+            "all" => Ok(Target::All),
+            name => name.parse().map(Target::One),
+        }
+    }
+}
+
+/// What became of a command on one jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// The command did it.
+    Done,
+    /// There was nothing to do.
+    Skipped,
+    /// `--dry-run`: the command would do it.
+    Would,
+    /// The command could not.
+    Failed,
+}
+
+/// What became of a command on one jail, in words for a person and fields for a program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// What became of it.
+    pub outcome: Ended,
+    /// The same in words.
+    pub message: String,
+    /// What the command adds for programs.
+    #[serde(flatten)]
+    pub details: serde_json::Map<String, serde_json::Value>,
+    /// Said as a warning rather than as a notice.
+    #[serde(skip)]
+    pub warns: bool,
+}
+
+impl Outcome {
+    /// Of this sort, in these words.
+    pub fn new(outcome: Ended, message: impl fmt::Display) -> Outcome {
+        Outcome { outcome, message: message.to_string(), details: serde_json::Map::new(), warns: false }
+    }
+
+    /// With a field for programs.
+    pub fn with(mut self, key: &str, value: impl Into<serde_json::Value>) -> Outcome {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Said as a warning.
+    pub fn into_warning(mut self) -> Outcome {
+        self.warns = true;
+        self
+    }
+}
+
+#[derive(Serialize)]
+struct JailResult<'a> {
+    jail: &'a JailName,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+impl Context {
+    /// The jail of this name, of the format that this program acts on.
+    pub fn jail(&self, name: &JailName) -> Result<Jail, Failure> {
+        let jail = Jail::open(&self.settings, name.clone())?;
+        jail.require_current_format()?;
+        Ok(jail)
+    }
+
+    /// The names of the target's jails; an unknown one is an error.
+    pub fn names(&self, target: &Target) -> Result<Vec<JailName>, Failure> {
+        match target {
+            Target::All => Ok(jail::list(&self.settings)?),
+            Target::One(name) => Ok(vec![Jail::open(&self.settings, name.clone())?.name().clone()]),
+        }
+    }
+
+    /// Says that another command holds the jail's lock.
+    pub fn waiting_for(&self, name: &JailName) {
+        self.ui.notice(format_args!("waiting for another command on jail '{name}' to finish"));
+    }
+
+    /// Has the jail's listener pick up a changed configuration, if there is one.
+    pub fn reload_if_on(&self, jail: &Jail) -> Result<(), Failure> {
+        if jail.is_on()? {
+            service::reload(jail)?;
+        }
+        Ok(())
+    }
+
+    /// Acts on each jail, several at once, says what became of each, and goes on past a failing
+    /// one. The exit code is the jail's own where there is one, else an error if any failed.
+    pub fn for_each(
+        &self,
+        command: &str,
+        names: &[JailName],
+        act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
+    ) -> Exit {
+        // More than there are processors: most of the time goes into waiting for disks and programs.
+        let at_once = std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4);
+        self.for_each_at_once(command, names, at_once, act)
+    }
+
+    /// The same, so many at once.
+    pub fn for_each_at_once(
+        &self,
+        command: &str,
+        names: &[JailName],
+        at_once: usize,
+        act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
+    ) -> Exit {
+        let next = AtomicUsize::new(0);
+        let results: Mutex<Vec<Option<(Outcome, Exit)>>> = Mutex::new(vec![None; names.len()]);
+        let work = || {
+            while let Some((at, name)) = claim(&next, names) {
+                let result = self.said(act(name));
+                if let Ok(mut results) = results.lock() {
+                    results[at] = Some(result);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..at_once.min(names.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let results = results.into_inner().unwrap_or_default();
+        let exit = match results.as_slice() {
+            [Some((_, exit))] => *exit,
+            all if all.iter().flatten().any(|(_, exit)| *exit != Exit::Done) => Exit::Error,
+            _ => Exit::Done,
+        };
+        if self.ui.json() {
+            self.print_results(command, names, results);
+        }
+        exit
+    }
+
+    fn said(&self, result: Result<Outcome, Failure>) -> (Outcome, Exit) {
+        match result {
+            Ok(outcome) if outcome.warns => {
+                self.ui.warning(&outcome.message);
+                (outcome, Exit::Done)
+            }
+            Ok(outcome) => {
+                if outcome.outcome == Ended::Would && !self.ui.json() {
+                    self.ui.line(&outcome.message);
+                } else {
+                    self.ui.notice(&outcome.message);
+                }
+                (outcome, Exit::Done)
+            }
+            Err(failure) => {
+                self.ui.error(&failure);
+                let exit = failure.exit;
+                (Outcome::new(Ended::Failed, failure), exit)
+            }
+        }
+    }
+
+    fn print_results(&self, command: &str, names: &[JailName], results: Vec<Option<(Outcome, Exit)>>) {
+        #[derive(Serialize)]
+        struct Results<'a> {
+            results: Vec<JailResult<'a>>,
+        }
+        let results = names
+            .iter()
+            .zip(results)
+            .filter_map(|(jail, result)| Some(JailResult { jail, outcome: result?.0 }))
+            .collect();
+        self.ui.document(command, Results { results });
+    }
+}
+
+fn claim<'a>(next: &AtomicUsize, names: &'a [JailName]) -> Option<(usize, &'a JailName)> {
+    let at = next.fetch_add(1, Relaxed);
+    names.get(at).map(|name| (at, name))
+}

@@ -1,0 +1,128 @@
+//! Everything that the program prints goes through here: results to standard output, messages to
+//! standard error, both without panicking when the reader has gone away.
+
+pub mod progress;
+pub mod table;
+
+use std::fmt::Display;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// The version of the shape of all JSON output; it changes when a reader could break.
+pub const JSON_VERSION: u32 = 1;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Only errors.
+    Quiet,
+    /// Errors, warnings and, on a terminal, notices.
+    Normal,
+    /// Everything.
+    Verbose,
+}
+
+/// The terminal, as a command sees it.
+#[derive(Debug)]
+pub struct Ui {
+    verbosity: Verbosity,
+    json: bool,
+    header: bool,
+    terminal: bool,
+}
+
+impl Ui {
+    /// A terminal with these options.
+    pub fn new(verbosity: Verbosity, json: bool, header: bool) -> Ui {
+        Ui { verbosity, json, header, terminal: io::stderr().is_terminal() }
+    }
+
+    /// Whether results are wanted as JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether tables have a header line.
+    pub fn header(&self) -> bool {
+        self.header
+    }
+
+    /// Whether something that moves may be drawn: on a terminal, unless told to be quiet.
+    pub fn draws_progress(&self) -> bool {
+        self.terminal && self.verbosity > Verbosity::Quiet
+    }
+
+    /// A line of the result.
+    pub fn line(&self, text: impl Display) {
+        self.text(format_args!("{text}\n"));
+    }
+
+    /// A piece of the result, as it is.
+    pub fn text(&self, text: impl Display) {
+        // A closed pipe is no error: whoever reads has what they wanted.
+        let _ = write!(io::stdout(), "{text}");
+    }
+
+    /// Bytes of the result that need not be UTF-8.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let _ = io::stdout().write_all(bytes);
+    }
+
+    /// The result as one JSON document.
+    pub fn document(&self, command: &str, content: impl Serialize) {
+        #[derive(Serialize)]
+        struct Document<'a, T> {
+            version: u32,
+            command: &'a str,
+            #[serde(flatten)]
+            content: T,
+        }
+        match serde_json::to_string(&Document { version: JSON_VERSION, command, content }) {
+            Ok(text) => self.line(text),
+            Err(error) => self.error(format_args!("cannot write the result as JSON: {error}")),
+        }
+    }
+
+    /// Something went wrong.
+    pub fn error(&self, text: impl Display) {
+        say(format_args!("bkctld: {text}"));
+    }
+
+    /// Something is not as it should be.
+    pub fn warning(&self, text: impl Display) {
+        if self.verbosity >= Verbosity::Normal {
+            say(format_args!("bkctld: warning: {text}"));
+        }
+    }
+
+    /// Something was done or left. Not said to cron, which would mail it.
+    pub fn notice(&self, text: impl Display) {
+        if self.verbosity == Verbosity::Verbose || (self.terminal && self.verbosity == Verbosity::Normal) {
+            say(format_args!("bkctld: {text}"));
+        }
+    }
+
+    /// Asks until the answer is yes or no; the end of the input is a no.
+    pub fn confirm(&self, question: &str, explanation: &str) -> bool {
+        let mut input = io::stdin().lock();
+        loop {
+            let _ = write!(io::stderr(), "{question} [Y,n,?] ");
+            let _ = io::stderr().flush();
+            let mut answer = String::new();
+            match input.read_line(&mut answer) {
+                Ok(0) | Err(_) => return false,
+                Ok(_) => {}
+            }
+            match answer.trim() {
+                "" | "y" | "Y" | "yes" => return true,
+                "n" | "N" | "no" => return false,
+                _ => say(explanation),
+            }
+        }
+    }
+}
+
+fn say(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
