@@ -1,6 +1,6 @@
-# shellcheck shell=sh
-# Sourced by .ci/bare-debian and .ci/systemd, which have set `checkout` and `cache`: bare Debian
-# trees, and checks that are printed and counted.
+# shellcheck shell=sh disable=SC2154
+# Sourced by .ci/bare-debian and .ci/systemd, which have set `cache` (a directory that lasts)
+# and `output` (a file that does not): bare Debian trees, and checks that are printed and counted.
 
 failed=0
 number=0
@@ -70,9 +70,14 @@ own_tree() {
 # enter_tree TREE SCRIPT [ARGUMENT…]: runs the shell script in it, in mount, pid, ipc and uts
 # namespaces of its own, as root; when the first process ends, the kernel ends and unmounts the rest.
 # $binds: lines of OPTIONS DIRECTORY PLACE. $settings: lines of NAME=VALUE for the environment.
+# Takes the place of the shell that calls it, so that its process is the one to kill (by SIGKILL: it
+# passes on nothing else).
 enter_tree() {
+    entered=$1 script=$2
+    shift 2
     # pivot_root and not chroot, in which no user namespaces can be made.
-    unshare --mount --propagation private --pid --fork --kill-child --ipc --uts \
+    # shellcheck disable=SC2016 # for the shell inside
+    exec unshare --mount --propagation private --pid --fork --kill-child --ipc --uts \
         sh -euc '
             tree=$1 binds=$2 settings=$3
             shift 3
@@ -92,9 +97,9 @@ enter_tree() {
             umount -l /.outside
             rmdir /.outside
             hostname bare
-            # shellcheck disable=SC2086 # lines without spaces
+            set -f
             IFS="
 "
             exec env -i $settings sh -euc "$@"
-        ' sh "$1" "${binds-}" "${settings-}" "$2" sh "$@"
+        ' sh "$entered" "${binds-}" "${settings-}" "$script" sh "$@"
 }
