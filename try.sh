@@ -27,7 +27,7 @@ die() { echo "try.sh: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || die "must be run as root: sudo ./try.sh"
 . "$here/scripts/setup.sh"
 need_packages ssh-keygen:openssh-client ssh:openssh-client sshd:openssh-server rsync:rsync \
-    mkfs.btrfs:btrfs-progs mount:mount cc:gcc
+    mkfs.btrfs:btrfs-progs mount:mount cc:gcc /usr/include/stdlib.h:libc6-dev
 find_cargo
 
 step "Building (only the first time takes long)"

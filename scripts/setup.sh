@@ -1,14 +1,23 @@
+# shellcheck shell=sh
 # Sourced by try.sh and test.sh: what both need on a fresh machine.
 
-# Installs the Debian packages whose programs are missing. Arguments: PROGRAM:PACKAGE.
+# sshd and the makers of file systems are where an ordinary user's PATH does not lead.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+# Installs the Debian packages of which something is missing. Arguments: PROGRAM:PACKAGE…, or
+# FILE:PACKAGE… where what is needed is no program.
 need_packages() {
     missing=
     for pair; do
-        command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+        case $pair in
+            /*) [ -e "${pair%%:*}" ] && continue ;;
+            *) command -v "${pair%%:*}" >/dev/null 2>&1 && continue ;;
+        esac
+        missing="$missing ${pair#*:}"
     done
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null 2>&1 || {
-        echo "missing programs, and no apt-get to install them: $missing" >&2
+        echo "these packages are missing, and there is no apt-get to install them:$missing" >&2
         exit 1
     }
     echo "installing:$missing"
@@ -21,8 +30,19 @@ need_packages() {
     fi
     status=0
     # shellcheck disable=SC2086 # a list of words
-    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $missing >/dev/null; } || status=$?
+    install_quietly $missing || status=$?
     [ -z "$guard" ] || rm -f /usr/sbin/policy-rc.d
+    [ "$status" = 0 ] || { echo "could not install:$missing" >&2; exit 1; }
+}
+
+# What apt has to say is of interest only when it fails.
+install_quietly() {
+    log=$(mktemp)
+    status=0
+    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@"; } \
+        >"$log" 2>&1 </dev/null || status=$?
+    [ "$status" = 0 ] || cat "$log" >&2
+    rm -f "$log"
     return "$status"
 }
 
@@ -40,4 +60,19 @@ find_cargo() {
         exit 1
     }
     export PATH
+}
+
+# as_owner DIRECTORY COMMAND…: as the user who called sudo, if the directory is that user's; else as
+# root. Who builds in its own clone would rather not find files of root's there.
+as_owner() {
+    owner=$(stat -c %U "$1")
+    # Where root has built before, nobody else can go on.
+    if [ "$owner" = "${SUDO_USER:-root}" ] && [ "$owner" != root ] \
+        && [ -z "$(find "$1/target" -maxdepth 2 -user root -print -quit 2>/dev/null)" ]; then
+        shift
+        runuser -u "$owner" -- env HOME="$(getent passwd "$owner" | cut -d: -f6)" "$@"
+    else
+        shift
+        "$@"
+    fi
 }

@@ -23,6 +23,8 @@ use crate::{ListenerConfig, Service};
 /// How long sshd has; it needs a hundredth of that.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const SILENT: &str = "sshd does not serve this jail";
+
 /// Starts and ends one sandbox. Runs in a child, because a process can make only one.
 pub(crate) fn run(service: &Service, config: &ListenerConfig, ids: Option<&IdRange>) -> Result<()> {
     let broken = |error: std::io::Error| Error::Refused(format!("cannot test the sandbox: {error}"));
@@ -101,7 +103,11 @@ fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Re
             let mut banner = [0; 4];
             return match rustix::io::read(socket, &mut banner) {
                 Ok(4) if &banner == b"SSH-" => Ok(()),
-                _ => Err("sshd does not serve this jail".into()),
+                // Where the sandbox has failed, init's words explain it.
+                _ => match sandbox.link.receive() {
+                    Ok(Some(Message::Failed(why))) => Err(why),
+                    _ => Err(SILENT.into()),
+                },
             };
         }
         if let Some(all) = &notifications
@@ -118,7 +124,7 @@ fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Re
                 Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
                 Ok(Some(Message::Failed(why))) => return Err(why),
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Err("sshd does not serve this jail".into()),
+                Ok(None) | Err(_) => return Err(SILENT.into()),
             }
         }
     }
