@@ -97,6 +97,15 @@ fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Re
         }
         let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
+        // Before the socket, which closes as well when init has said why it gives up.
+        if !events[1].is_empty() {
+            match sandbox.link.receive() {
+                Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
+                Ok(Some(Message::Failed(why))) => return Err(why),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Err("sshd does not serve this jail".into()),
+            }
+        }
         if !events[0].is_empty() {
             let mut banner = [0; 4];
             return match rustix::io::read(socket, &mut banner) {
@@ -112,14 +121,6 @@ fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Re
         }
         if events.get(2).is_some_and(|events| !events.contains(PollFlags::IN) && !events.is_empty()) {
             notifications = None;
-        }
-        if !events[1].is_empty() {
-            match sandbox.link.receive() {
-                Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
-                Ok(Some(Message::Failed(why))) => return Err(why),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Err("sshd does not serve this jail".into()),
-            }
         }
     }
 }
