@@ -25,6 +25,12 @@ pub fn is_init() -> bool {
 /// What the listener says against starting. The unit is stopped then: a jail that was reported not
 /// to start must not come up, or fill the journal, behind the administrator's back.
 pub fn start(settings: &Settings, jail: &Jail) -> Result<()> {
+    if is_active(jail)? && !has(settings, jail)? {
+        return Err(Error::Refused(format!(
+            "{} runs a jail of this name from another configuration: stop that one first",
+            unit(jail)
+        )));
+    }
     provide_unit(settings, jail)?;
     let output = systemctl(["start", &unit(jail)])?;
     if !output.status.success() {
@@ -35,14 +41,13 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<()> {
         }
         return succeed("start", &output);
     }
-    if !jail.is_on()? {
-        // The unit was active already, and so `start` has done nothing.
-        return Err(Error::Refused(format!(
-            "{} runs a jail of this name from another configuration: stop that one first",
-            unit(jail)
-        )));
+    if jail.is_on()? {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::Refused(format!(
+        "{} is active, but not with this configuration: see `systemctl cat {0}`",
+        unit(jail)
+    )))
 }
 
 /// Stops the jail's unit; returns when its processes are gone.
@@ -55,8 +60,33 @@ pub fn stop(jail: &Jail) -> Result<()> {
     Ok(())
 }
 
-/// Whether systemd runs the jail or is about to run it again.
-pub fn has(jail: &Jail) -> Result<bool> {
+/// Forgets a jail that is stopped and goes for good: a unit that the administrator has enabled would
+/// fail at each boot.
+pub fn forget(settings: &Settings, jail: &Jail) -> Result<()> {
+    if is_active(jail)? && !has(settings, jail)? {
+        return Ok(());
+    }
+    let unit = unit(jail);
+    if property(&unit, "UnitFileState")? == "enabled" {
+        succeed("disable", &systemctl(["disable", "--quiet", &unit])?)?;
+    }
+    if provide(&configuration_file(jail), None)? {
+        succeed("daemon-reload", &systemctl(["daemon-reload"])?)?;
+    }
+    Ok(())
+}
+
+/// Whether systemd runs the jail or is about to run it again. A unit of this name may also be that
+/// of another configuration's jail.
+pub fn has(settings: &Settings, jail: &Jail) -> Result<bool> {
+    if !is_active(jail)? {
+        return Ok(false);
+    }
+    let said = file::read_if_there(&configuration_file(jail))?;
+    Ok(jail.is_on()? || said.as_deref() == configuration(settings).as_deref().map(str::as_bytes))
+}
+
+fn is_active(jail: &Jail) -> Result<bool> {
     let output = systemctl(["is-active", &unit(jail)])?;
     // An inactive unit's name goes with exit status 3; "activating" is one that is restarted.
     Ok(matches!(output.stdout.trim_ascii(), b"active" | b"activating" | b"reloading" | b"deactivating"))
@@ -90,16 +120,14 @@ fn property(unit: &str, name: &str) -> Result<String> {
 /// configuration than the usual one needs is said for the jail's own unit only, as two configurations
 /// may be in use at once.
 fn provide_unit(settings: &Settings, jail: &Jail) -> Result<()> {
-    let units = Path::new(RUNTIME_UNITS);
-    let ours = units.join("bkctld@.service");
+    let ours = Path::new(RUNTIME_UNITS).join("bkctld@.service");
     let fragment = PathBuf::from(property("bkctld@x.service", "FragmentPath")?);
     let mut changed = false;
     if fragment.as_os_str().is_empty() || fragment == ours {
         let program = std::env::current_exe().context("cannot find", "this program")?;
         changed |= provide(&ours, Some(UNIT.replace(INSTALLED_PROGRAM, &quoted(&program))))?;
     }
-    let own = units.join(format!("{}.d", unit(jail))).join("configuration.conf");
-    changed |= provide(&own, configuration(settings))?;
+    changed |= provide(&configuration_file(jail), configuration(settings))?;
     if changed {
         succeed("daemon-reload", &systemctl(["daemon-reload"])?)?;
     }
@@ -122,6 +150,10 @@ fn provide(path: &Path, wanted: Option<String>) -> Result<bool> {
         None => std::fs::remove_file(path).context("cannot remove", path)?,
     }
     Ok(true)
+}
+
+fn configuration_file(jail: &Jail) -> PathBuf {
+    Path::new(RUNTIME_UNITS).join(format!("{}.d", unit(jail))).join("configuration.conf")
 }
 
 /// The part of a unit that names the configuration; none for the one that is read anyway.
