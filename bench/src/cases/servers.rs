@@ -1,11 +1,14 @@
 //! Commands over many jails.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
 use crate::Result;
 use crate::measure::{Times, print};
 use crate::server::Server;
-use crate::volume::{Kind, Volume};
+use crate::volume::{Kind, Volume, command};
 
 const RUNS: usize = 9;
 
@@ -45,40 +48,54 @@ pub fn status() -> Result<()> {
     Ok(())
 }
 
-/// `init`, with the share of the RSA host key measured beside it.
+/// `init`, whole, and with an RSA key that lies ready: making one takes ten times as long as all the
+/// rest, and never the same time twice.
 pub fn init() -> Result<()> {
     for kind in [Kind::Ext4, Kind::Xfs, Kind::Btrfs] {
         println!("{}:", kind.name());
         let volume = Volume::new(kind, 4)?;
         let server = Server::on(&volume)?;
         server.run(&["init", "first"])?;
-        let (mut whole, mut rsa) = (Times::default(), Times::default());
+        let path = ready_made_rsa_key(&volume.path())?;
+        let (mut whole, mut without) = (Times::default(), Times::default());
         for run in 0..RUNS {
             whole.take(|| server.run(&["init", &format!("a{run}")]))?;
-            rsa.take(|| {
-                crate::volume::command(
-                    std::process::Command::new("ssh-keygen")
-                        .args(["-q", "-N", "", "-t", "rsa", "-f"])
-                        .arg(server.root.join(format!("rsa-{run}"))),
-                )
-            })?;
+            without.take(|| command(server.command(&["init", &format!("b{run}")]).env("PATH", &path)))?;
         }
         print("bkctld init", &whole);
-        print("of it, an RSA key", &rsa);
-        println!("  -> {:.1} ms without (goal: under 50 ms)", (whole.median() - rsa.median()) * 1e3);
-        let used = std::process::Command::new("du").args(["-sk"]).arg(server.jail("a0")).output()?;
+        print("the making of an RSA key aside", &without);
+        let used = Command::new("du").args(["-sk"]).arg(server.jail("a0")).output()?;
         let text = String::from_utf8_lossy(&used.stdout).into_owned();
-        println!("  -> {} KiB on disk (goal: under 200 kB)", text.split_whitespace().next().unwrap_or("?"));
+        println!("  -> {} KiB on disk", text.split_whitespace().next().unwrap_or("?"));
+        println!("  (goals: under 50 ms and 200 kB; the shell program took 1.0 s and 19 MB)");
     }
     Ok(())
+}
+
+/// A PATH on which `ssh-keygen -t rsa` copies a key instead of making one.
+fn ready_made_rsa_key(root: &Path) -> Result<String> {
+    let dir = root.join("shim");
+    fs::create_dir(&dir)?;
+    let key = dir.join("key");
+    command(Command::new("ssh-keygen").args(["-q", "-N", "", "-t", "rsa", "-f"]).arg(&key))?;
+    let shim = dir.join("ssh-keygen");
+    let key = key.display();
+    fs::write(
+        &shim,
+        format!(
+            "#!/bin/sh\ncase \"$*\" in *'-t rsa'*)\nfor file; do :; done\n\
+             cp {key} \"$file\"; cp {key}.pub \"$file.pub\"; exit;;\nesac\nexec /usr/bin/ssh-keygen \"$@\"\n"
+        ),
+    )?;
+    fs::set_permissions(&shim, Permissions::from_mode(0o755))?;
+    Ok(format!("{}:{}", dir.display(), std::env::var("PATH")?))
 }
 
 /// The dates of today and of the days before it, as `date` has them.
 fn last_days(count: usize) -> Result<Vec<String>> {
     (0..count)
         .map(|back| {
-            let output =
-                std::process::Command::new("date").args(["-d", &format!("-{back} day"), "+%F"]).output()?;
+            let output = Command::new("date").args(["-d", &format!("-{back} day"), "+%F"]).output()?;
             Ok(String::from_utf8(output.stdout)?.trim().to_owned())
         })
         .collect()

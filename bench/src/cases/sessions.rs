@@ -141,6 +141,7 @@ impl Drop for Setup {
     fn drop(&mut self) {
         let _ = self.bare.kill();
         let _ = self.bare.wait();
+        let _ = command(Command::new("umount").arg("/etc/passwd"));
     }
 }
 
@@ -148,6 +149,7 @@ impl Drop for Setup {
 fn bare_sshd(server: &Server, key: &std::path::Path) -> Result<Child> {
     let dir = server.root.join("bare");
     fs::create_dir(&dir)?;
+    give_root_the_jails_shell(&dir)?;
     let keys = server.jail("a").join("rootfs/etc/ssh");
     let public = key.with_extension("key.pub");
     fs::copy(&public, dir.join("authorized_keys"))?;
@@ -175,6 +177,21 @@ fn bare_sshd(server: &Server, key: &std::path::Path) -> Result<Child> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(child)
+}
+
+/// Root's shell may be one that reads files at its start; the jail's does not, and the comparison is
+/// between servers. Only this process and its children see the change.
+fn give_root_the_jails_shell(dir: &std::path::Path) -> Result<()> {
+    let passwd = fs::read_to_string("/etc/passwd")?;
+    let changed: String = passwd
+        .lines()
+        .map(|line| match line.rsplit_once(':') {
+            Some((rest, _)) if line.starts_with("root:") => format!("{rest}:/bin/sh\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    fs::write(dir.join("passwd"), changed)?;
+    command(Command::new("mount").arg("--bind").arg(dir.join("passwd")).arg("/etc/passwd"))
 }
 
 /// The processes that were started with this server's configuration.

@@ -2,7 +2,7 @@
 //! does, without its configuration. Tests start it as a process of its own, because a listener forks
 //! and so can have no threads.
 //!
-//! `jail-service run|supervised BASE JAIL`; reads `BASE/JAIL.conf`, lines of `key=value`.
+//! `jail-service run|supervised|supervise BASE JAIL`; reads `BASE/JAIL.conf`, lines of `key=value`.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use bkctld_core::config::{Isolation, SessionLimits};
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::{Jail, Settings};
-use bkctld_sandbox::{ListenerConfig, Service, run};
+use bkctld_sandbox::{ListenerConfig, Service, run, supervise};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +30,10 @@ fn act(mode: &str, base: &Path, name: &str) -> Result<()> {
     let settings =
         Settings { data_dir: base.join("lib"), lock_dir: base.join("lock"), ..Settings::on_partition(base) };
     let jail = Jail::open(&settings, name.parse()?)?;
+    if mode == "supervise" {
+        let args = ["supervised".into(), base.into(), name.into()];
+        return supervise(&jail, "/proc/self/exe", &args);
+    }
     let service = Service {
         runtime: settings.data_dir.join("runtime/current"),
         sshd_config: settings.sshd_config.clone(),

@@ -15,10 +15,11 @@ use bkctld_sys::process::{close_on_exec_from_3, fork, signal_the_others};
 use bkctld_sys::seccomp;
 use bkctld_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit, setsid, wait,
+    set_parent_process_death_signal, setrlimit, setsid, umask, wait,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid, move_into_link_name_space,
@@ -59,6 +60,8 @@ pub(crate) fn run(start: Start<'_>) -> i32 {
     let Start { service, isolation, ids, trees, link, socket, log, sshd_args } = start;
     let ready = || -> Result<(SignalFd, File)> {
         let children = SignalFd::new(&[Signal::CHILD]).step("signals")?;
+        // Else the client's files would get the modes that suit whoever has started the jail.
+        umask(Mode::from_raw_mode(0o022));
         // Not fatal: a server in a container may not allow it.
         let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
         enter_namespaces(service)?;

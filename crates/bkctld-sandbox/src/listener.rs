@@ -12,7 +12,7 @@ use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
 use bkctld_core::text::printable;
 use bkctld_core::{file, session};
-use bkctld_sys::process::fork;
+use bkctld_sys::process::{fork, release_code};
 use bkctld_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -129,6 +129,10 @@ impl<'a> Listener<'a> {
 
     fn serve(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<()> {
         loop {
+            if self.sessions.is_empty() && self.lingering.is_empty() {
+                // A server has hundreds of these that mostly wait. Failing only costs memory.
+                let _ = release_code();
+            }
             let (told, ready) = self.wait(None)?;
             if told {
                 while let Some(signal) = self.signals.next().map_err(cannot("signals"))? {
@@ -216,7 +220,7 @@ impl<'a> Listener<'a> {
             monitor::run(monitor::Connection {
                 service: self.service,
                 config: &self.config,
-                ids: self.ids.as_ref(),
+                ids: ids_for(self.config.isolation, self.ids.as_ref()),
                 socket,
                 peer,
                 listener: self.life.as_fd(),
@@ -250,7 +254,7 @@ impl<'a> Listener<'a> {
     }
 
     fn reload(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) {
-        notify::systemd("RELOADING=1");
+        notify::reloading();
         let outcome = load().and_then(|config| self.change_to(config));
         self.state.generation += 1;
         self.state.port = self.config.port.get();
@@ -278,10 +282,7 @@ impl<'a> Listener<'a> {
 
     fn change_to(&mut self, config: ListenerConfig) -> Result<()> {
         let fresh = if self.ids.is_none() { take_ids(self.service, &config)? } else { None };
-        let ids = match config.isolation {
-            Isolation::Full => fresh.as_ref().or(self.ids.as_ref()),
-            Isolation::Compat => None,
-        };
+        let ids = ids_for(config.isolation, fresh.as_ref().or(self.ids.as_ref()));
         selftest::run(self.service, &config, ids)?;
         listen_on(&mut self.sockets, config.port, &config.listen)?;
         self.ids = fresh.or(self.ids.take());
@@ -340,6 +341,11 @@ impl<'a> Listener<'a> {
 fn is_gone(socket: &OwnedFd) -> bool {
     let mut buffer = [0; 4096];
     !matches!(rustix::io::read(socket, &mut buffer), Ok(1..) | Err(Errno::AGAIN | Errno::INTR))
+}
+
+/// The ids of a session: those of the jail may be there from before a reload to `compat`.
+fn ids_for(isolation: Isolation, ids: Option<&IdRange>) -> Option<&IdRange> {
+    ids.filter(|_| isolation == Isolation::Full)
 }
 
 fn take_ids(service: &Service, config: &ListenerConfig) -> Result<Option<IdRange>> {

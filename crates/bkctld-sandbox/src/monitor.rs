@@ -161,24 +161,30 @@ impl Session<'_> {
                 self.ending.get_or_insert(Ending::Killed);
                 return Ok(lines);
             }
-            if happened(Some(0)) {
-                match sandbox.link.receive() {
-                    Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
-                    Ok(Some(Message::Failed(why))) => return Err(why),
-                    Ok(Some(Message::Warning(text))) => self.note(&text),
-                    Ok(Some(Message::SshdEnded { killed })) => {
-                        let ending = match (killed, self.logged_in) {
-                            (true, _) => Ending::Killed,
-                            (false, true) => Ending::Closed,
-                            (false, false) => Ending::Refused,
-                        };
-                        self.ending.get_or_insert(ending);
-                    }
-                    Ok(Some(Message::Stop)) => {}
-                    Ok(None) | Err(_) => return Ok(lines),
-                }
+            if happened(Some(0)) && !self.hear(sandbox, &mut notifications)? {
+                return Ok(lines);
             }
         }
+    }
+
+    /// Takes one message of init; false when init is gone.
+    fn hear(&mut self, sandbox: &Sandbox, notifications: &mut Option<Notifications>) -> Result<bool, String> {
+        match sandbox.link.receive() {
+            Ok(Some(Message::Notifications(fd))) => *notifications = Some(Notifications::new(fd)),
+            Ok(Some(Message::Failed(why))) => return Err(why),
+            Ok(Some(Message::Warning(text))) => self.note(&text),
+            Ok(Some(Message::SshdEnded { killed })) => {
+                let ending = match (killed, self.logged_in) {
+                    (true, _) => Ending::Killed,
+                    (false, true) => Ending::Closed,
+                    (false, false) => Ending::Refused,
+                };
+                self.ending.get_or_insert(ending);
+            }
+            Ok(Some(Message::Stop)) => {}
+            Ok(None) | Err(_) => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Reads what there is; false at the end.

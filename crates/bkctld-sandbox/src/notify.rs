@@ -25,6 +25,13 @@ pub(crate) fn systemd(state: &str) {
     let _ = send();
 }
 
+/// Tells the manager that a reload begins; it wants to know when, by its own clock.
+pub(crate) fn reloading() {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+    systemd(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
+}
+
 /// A line to standard error. A journal that is gone must not end a session.
 pub(crate) fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");

@@ -23,6 +23,8 @@ use crate::{ListenerConfig, Service};
 /// How long sshd has; it needs a hundredth of that.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const SILENT: &str = "sshd does not serve this jail";
+
 /// Starts and ends one sandbox. Runs in a child, because a process can make only one.
 pub(crate) fn run(service: &Service, config: &ListenerConfig, ids: Option<&IdRange>) -> Result<()> {
     let broken = |error: std::io::Error| Error::Refused(format!("cannot test the sandbox: {error}"));
@@ -97,20 +99,15 @@ fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Re
         }
         let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
-        // Before the socket, which closes as well when init has said why it gives up.
-        if !events[1].is_empty() {
-            match sandbox.link.receive() {
-                Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
-                Ok(Some(Message::Failed(why))) => return Err(why),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Err("sshd does not serve this jail".into()),
-            }
-        }
         if !events[0].is_empty() {
             let mut banner = [0; 4];
             return match rustix::io::read(socket, &mut banner) {
                 Ok(4) if &banner == b"SSH-" => Ok(()),
-                _ => Err("sshd does not serve this jail".into()),
+                // Where the sandbox has failed, init's words explain it.
+                _ => match sandbox.link.receive() {
+                    Ok(Some(Message::Failed(why))) => Err(why),
+                    _ => Err(SILENT.into()),
+                },
             };
         }
         if let Some(all) = &notifications
@@ -121,6 +118,14 @@ fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Re
         }
         if events.get(2).is_some_and(|events| !events.contains(PollFlags::IN) && !events.is_empty()) {
             notifications = None;
+        }
+        if !events[1].is_empty() {
+            match sandbox.link.receive() {
+                Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
+                Ok(Some(Message::Failed(why))) => return Err(why),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Err(SILENT.into()),
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bkctld_core::Jail;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
+use bkctld_sys::process::release_code;
 use bkctld_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -99,6 +100,8 @@ impl<'a> Supervisor<'a> {
     fn keep(&mut self) -> Result<()> {
         let mut start_at: Option<Instant> = None;
         loop {
+            // It waits for months; failing only costs memory.
+            let _ = release_code();
             self.wait(start_at)?;
             while let Some(signal) = self.signals.next().context("cannot receive", "signals")? {
                 match signal {

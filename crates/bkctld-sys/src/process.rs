@@ -66,3 +66,59 @@ pub fn signal_the_others(signal: Signal) -> io::Result<()> {
         },
     }
 }
+
+/// Lets go of the memory that maps the program's code, for a process that is about to wait for long.
+/// What it needs next is mapped again from the file, a few pages at a time.
+pub fn release_code() -> io::Result<()> {
+    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
+        if let Some((start, end)) = code_mapping(line) {
+            // SAFETY: the range is a private mapping of a file's code, as just read, and nothing unmaps
+            // code. Its pages cannot be written, so they are those of the file, and the kernel reads
+            // them from there again when they are next used.
+            let result = unsafe {
+                libc::madvise(std::ptr::without_provenance_mut(start), end - start, libc::MADV_DONTNEED)
+            };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The range of a line of `/proc/PID/maps`, if that is code of a file.
+fn code_mapping(line: &str) -> Option<(usize, usize)> {
+    let mut fields = line.split_ascii_whitespace();
+    let (range, permissions, path) = (fields.next()?, fields.next()?, fields.nth(3)?);
+    let (start, end) = range.split_once('-')?;
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    (permissions == "r-xp" && path.starts_with('/')).then_some((address(start)?, address(end)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_of_files_is_let_go() {
+        let line = |permissions, path| format!("7f00-7f10 {permissions} 00001000 fe:00 1234 {path}");
+        assert_eq!(code_mapping(&line("r-xp", "/usr/bin/x")), Some((0x7f00, 0x7f10)));
+        for (permissions, path) in
+            [("r--p", "/usr/bin/x"), ("rw-p", "/usr/bin/x"), ("r-xp", "[vdso]"), ("r-xp", "")]
+        {
+            assert_eq!(code_mapping(&line(permissions, path)), None);
+        }
+    }
+
+    #[test]
+    fn a_program_goes_on_without_its_code_in_memory() {
+        release_code().unwrap();
+        assert_eq!("7".parse::<i32>().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_process_with_threads_does_not_fork() {
+        // The test harness runs each test in a thread.
+        assert!(fork(|| 0).unwrap_err().to_string().contains("several threads"));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::fs::{
     XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr, lsetxattr,
@@ -19,7 +19,7 @@ pub struct Xattrs(Vec<(CString, Vec<u8>)>);
 
 /// Where attributes are read or written.
 enum Target<'a> {
-    Open(std::os::fd::BorrowedFd<'a>),
+    Open(BorrowedFd<'a>),
     // A name in an open directory, for what cannot be opened (links, sockets, devices): the way
     // leads through the magic link of the descriptor, and the `l` calls do not follow the name.
     Named(CString),
@@ -38,7 +38,7 @@ impl Xattrs {
 
     /// All attributes of `name` (one component) in the directory; a link's own, not its target's.
     pub fn of_name(dir: impl AsFd, name: &CStr) -> io::Result<Xattrs> {
-        read(&named(dir, name)?)
+        read(&named(dir.as_fd(), name)?)
     }
 
     /// Sets them on an open file or directory.
@@ -51,7 +51,7 @@ impl Xattrs {
         if self.is_empty() {
             return Ok(());
         }
-        self.write(&named(dir, name)?)
+        self.write(&named(dir.as_fd(), name)?)
     }
 
     fn write(&self, target: &Target<'_>) -> io::Result<()> {
@@ -90,8 +90,8 @@ fn is_label(name: &CStr) -> bool {
     matches!(name.to_bytes(), b"security.selinux" | b"security.SMACK64" | b"security.apparmor")
 }
 
-fn named(dir: impl AsFd, name: &CStr) -> io::Result<Target<'static>> {
-    let mut path = format!("/proc/self/fd/{}/", dir.as_fd().as_raw_fd()).into_bytes();
+fn named<'a>(dir: BorrowedFd<'a>, name: &CStr) -> io::Result<Target<'a>> {
+    let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
     path.extend_from_slice(name.to_bytes());
     Ok(Target::Named(CString::new(path)?))
 }

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use bkctld_sys::btrfs;
 
@@ -12,6 +12,7 @@ use super::sshd_config::SshdConfig;
 use super::{FORMAT_VERSION, Jail, Port, layout, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
+use crate::file::Sync;
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
 use crate::{file, firewall};
@@ -57,15 +58,15 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
     let keys = HostKeys::begin(aside)?;
     layout::lay_out(aside, store)?;
     for (template, place, mode) in ROOT_FILES {
-        file::replace(&aside.rootfs().join(place), mode, &template.read(settings)?)?;
+        write(&aside.rootfs().join(place), mode, &template.read(settings)?)?;
     }
     // sshd starts a shell for this file at every login: one that does nothing is left out.
     let sshrc = Template::Sshrc.read(settings)?;
     if does_something(&sshrc) {
-        file::replace(&aside.rootfs().join("etc/ssh/sshrc"), 0o644, &sshrc)?;
+        write(&aside.rootfs().join("etc/ssh/sshrc"), 0o644, &sshrc)?;
     }
-    file::replace(&aside.authorized_keys(), 0o600, b"")?;
-    file::replace(&aside.version_file(), 0o644, format!("{FORMAT_VERSION}\n").as_bytes())?;
+    write(&aside.authorized_keys(), 0o600, b"")?;
+    write(&aside.version_file(), 0o644, format!("{FORMAT_VERSION}\n").as_bytes())?;
     keys.finish()?;
     write_policies(settings, jail)?;
     file::make_private_dir(jail.inc_dir(), 0o700)?;
@@ -74,13 +75,12 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
     let ports = Ports::lock(settings)?;
     let port = ports.next_free()?;
     config.set_port(port)?;
-    config.save()?;
+    write(&aside.sshd_config(), 0o644, &config.content())?;
     firewall::write_rules(settings, jail.name(), port, &config.allowed_addresses()?)?;
-    // Everything is on disk before the name is: see `file::replace`, which syncs each file.
+    let jails = File::open(&settings.jail_dir).context("cannot open", &settings.jail_dir)?;
+    rustix::fs::syncfs(&jails).context("cannot sync", &settings.jail_dir)?;
     fs::rename(aside.dir(), jail.dir()).context("cannot rename to", jail.dir())?;
-    if let Ok(dir) = File::open(&settings.jail_dir) {
-        dir.sync_all().context("cannot sync", &settings.jail_dir)?;
-    }
+    jails.sync_all().context("cannot sync", &settings.jail_dir)?;
     Ok(port)
 }
 
@@ -104,6 +104,11 @@ fn make_top(dir: &Path) -> Result<()> {
     }
     fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .context("cannot set the mode of", dir)
+}
+
+/// Writes a file of the new jail. All of them are synced together, before the jail gets its name.
+fn write(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    file::replace_with(path, mode, content, Sync::Later)
 }
 
 fn write_policies(settings: &Settings, jail: &Jail) -> Result<()> {
@@ -130,7 +135,7 @@ fn sshd_config_template(settings: &Settings) -> Result<Vec<u8>> {
 
 /// Host keys in the making: one ssh-keygen for each kind, side by side, while the rest is built.
 struct HostKeys {
-    running: Vec<(PathBuf, std::process::Child)>,
+    running: Vec<Child>,
 }
 
 impl HostKeys {
@@ -154,13 +159,13 @@ impl HostKeys {
                     ),
                     _ => Error::Io { doing: "cannot run", path: "ssh-keygen".into(), source: error },
                 })?;
-            keys.running.push((path, child));
+            keys.running.push(child);
         }
         Ok(keys)
     }
 
     fn finish(mut self) -> Result<()> {
-        for (path, child) in self.running.drain(..) {
+        for child in self.running.drain(..) {
             let output = child.wait_with_output().context("cannot run", "ssh-keygen")?;
             if !output.status.success() {
                 return Err(Error::Program {
@@ -168,7 +173,6 @@ impl HostKeys {
                     reason: crate::text::printable(output.stderr.trim_ascii()).into_owned(),
                 });
             }
-            File::open(&path).and_then(|key| key.sync_all()).context("cannot sync", &path)?;
         }
         Ok(())
     }
@@ -176,7 +180,7 @@ impl HostKeys {
 
 impl Drop for HostKeys {
     fn drop(&mut self) {
-        for (_, child) in &mut self.running {
+        for child in &mut self.running {
             let _ = child.kill();
             let _ = child.wait();
         }

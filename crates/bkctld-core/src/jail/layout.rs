@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::Jail;
 use crate::error::{IoContext, Result};
-use crate::file;
+use crate::file::{self, Sync};
 use crate::runtime::RuntimeStore;
 
 /// Directories of the jail's root, with their modes. Most are mount points of a session.
@@ -51,7 +51,7 @@ fn make_var(var: &Path) -> Result<()> {
         file::make_private_dir(&dir, mode)?;
     }
     let lastlog = var.join("log/lastlog");
-    file::replace(&lastlog, 0o664, b"")
+    file::replace_with(&lastlog, 0o664, b"", Sync::Later)
 }
 
 /// `bin`, `lib64` and the like become links into `usr`, as the runtime has them.
@@ -95,5 +95,5 @@ pub fn clear_old_programs(jail: &Jail) -> Result<()> {
 fn copy_os_release(rootfs: &Path) -> Result<()> {
     let source = Path::new("/etc/os-release");
     let content = file::read_if_there(source)?.unwrap_or_default();
-    file::replace(&rootfs.join("etc/os-release"), 0o644, &content)
+    file::replace_with(&rootfs.join("etc/os-release"), 0o644, &content, Sync::Later)
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, openat2};
+use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, openat2, seek};
 use rustix::io::Errno;
 
 /// What the kernel must refuse on the way to a name below a directory: links of any kind, ways out
@@ -113,6 +113,8 @@ impl Listing {
 /// systems keep them on disk: touching the entries in the directory's own order (a hash's, on ext4)
 /// would jump about.
 pub fn list(dir: impl AsFd) -> io::Result<Listing> {
+    // Another descriptor of the same opening may have listed it before.
+    seek(dir.as_fd(), SeekFrom::Start(0))?;
     let mut listing = Listing::default();
     let mut buffer = [MaybeUninit::uninit(); 32 << 10];
     let mut raw = RawDir::new(dir.as_fd(), &mut buffer);

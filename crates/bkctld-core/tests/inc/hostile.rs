@@ -1,0 +1,140 @@
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bkctld_core::inc::delete;
+use bkctld_core::progress::Progress;
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+
+use crate::volume::{THREADS, Volume, may_run, name, on_each, settle};
+
+/// Makes directories one in the other, each with a file.
+fn dig(top: &Path, depth: usize, with_sibling: bool) {
+    let mut at = OwnedFd::from(File::open(top).unwrap());
+    let file = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+    for _ in 0..depth {
+        mkdirat(&at, c"d", Mode::RWXU).unwrap();
+        if with_sibling {
+            mkdirat(&at, c"e", Mode::RWXU).unwrap();
+        }
+        openat(&at, c"f", file, Mode::RUSR).unwrap();
+        at = openat(&at, c"d", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    }
+}
+
+fn depth(top: &Path) -> usize {
+    let mut at = OwnedFd::from(File::open(top).unwrap());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut depth = 0;
+    while let Ok(next) = openat(&at, CString::from(c"d"), flags, Mode::empty()) {
+        at = next;
+        depth += 1;
+    }
+    depth
+}
+
+#[test]
+fn a_tree_of_thousands_of_levels_is_copied_linked_and_deleted() {
+    on_each(|volume| {
+        dig(&volume.jail.data(), 3000, true);
+        settle();
+        assert_eq!(volume.make_clean("2026-01-01-00").counts.files, 3001);
+        let record = volume.make_clean("2026-01-02-00");
+        assert_eq!((record.counts.files, record.counts.linked), (3001, 3001));
+        assert_eq!(depth(&volume.inc("2026-01-02-00").join("data")), 3000);
+        let both = [name("2026-01-01-00"), name("2026-01-02-00")];
+        assert!(delete(&volume.jail, &both, THREADS, &Progress::default()).unwrap().dir_removed);
+    });
+}
+
+#[test]
+fn a_tree_too_deep_for_an_inc_is_a_clear_error_and_can_be_removed() {
+    if !may_run() {
+        return;
+    }
+    let volume = Volume::new("ext4");
+    dig(&volume.jail.data(), 20_000, false);
+    let error = volume.try_make("2026-01-01-00").unwrap_err().to_string();
+    assert!(error.contains("levels deep"), "{error}");
+    assert_eq!(volume.names(), Vec::<String>::new());
+    let jails = File::open(volume.mount.join("jails")).unwrap();
+    bkctld_sys::tree::remove(&jails, "j".as_ref(), THREADS, &|_| {}).unwrap();
+    assert!(!volume.jail.exists());
+}
+
+#[test]
+fn a_client_that_swaps_what_is_copied_gets_nothing_of_the_server() {
+    on_each(|volume| {
+        let secret = volume.mount.join("secret");
+        fs::create_dir(&secret).unwrap();
+        fs::write(secret.join("file"), "SECRET").unwrap();
+        let data = volume.jail.data();
+        let make_dir = |path: &Path| {
+            fs::create_dir(path).unwrap();
+            for n in 0..30 {
+                fs::write(path.join(format!("f{n}")), "mine").unwrap();
+            }
+            fs::write(path.join("file"), "mine").unwrap();
+        };
+        for n in 0..40 {
+            make_dir(&data.join(format!("d{n}")));
+        }
+        symlink(&secret, data.join("trap")).unwrap();
+        symlink(secret.join("file"), data.join("trap file")).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for seed in 0..2_usize {
+                let (stop, data) = (&stop, &data);
+                scope.spawn(move || {
+                    let mut n = seed;
+                    while !stop.load(Relaxed) {
+                        n += 7;
+                        let dir = data.join(format!("d{}", n % 40));
+                        let aside = data.join(format!("aside{seed}"));
+                        let _ = match n % 5 {
+                            0 => fs::rename(&dir, &aside)
+                                .and_then(|()| symlink("trap", &dir))
+                                .and_then(|()| fs::remove_file(&dir))
+                                .and_then(|()| fs::rename(&aside, &dir)),
+                            1 => fs::remove_file(dir.join("file"))
+                                .and_then(|()| symlink("../trap file", dir.join("file"))),
+                            2 => fs::remove_file(dir.join("file"))
+                                .and_then(|()| fs::write(dir.join("file"), "mine too")),
+                            3 => rustix::fs::mkfifoat(
+                                rustix::fs::CWD,
+                                dir.join(format!("f{}", n % 90)),
+                                Mode::RUSR,
+                            )
+                            .map_err(Into::into),
+                            _ => fs::rename(dir.join("f3"), data.join(format!("d{}/f4", (n + 1) % 40))),
+                        };
+                    }
+                });
+            }
+            let until = Instant::now() + Duration::from_secs(4);
+            let mut hour = 0;
+            while Instant::now() < until && hour < 24 {
+                volume.make(&format!("2026-01-01-{hour:02}"));
+                hour += 1;
+            }
+            stop.store(true, Relaxed);
+        });
+        for inc in bkctld_core::inc::list(&volume.jail).unwrap() {
+            let mut open = vec![volume.inc(&inc.to_string())];
+            while let Some(path) = open.pop() {
+                let kind = path.symlink_metadata().unwrap().file_type();
+                if kind.is_dir() {
+                    open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                } else if kind.is_file() {
+                    assert!(!fs::read(&path).unwrap().starts_with(b"SECRET"), "{path:?}");
+                }
+            }
+        }
+        assert_eq!(fs::read(secret.join("file")).unwrap(), b"SECRET");
+        assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
+    });
+}

@@ -1,0 +1,26 @@
+//! The whole program, end to end: real file systems, real sshd, real clients.
+//!
+//! Run by `./test.sh`, which gives these tests a mount and a pid namespace of their own, so that
+//! nothing they mount or start can outlive them.
+#![forbid(unsafe_code)]
+// A test that cannot go on panics; its helpers are not marked as tests, so the lints see no test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![allow(missing_docs)]
+
+mod support;
+
+mod attacks_from_inside;
+mod attacks_on_history;
+mod bad_input;
+mod command_line;
+mod concurrency_and_limits;
+mod config;
+mod crashes;
+mod docs;
+mod incs;
+mod init_and_lifecycle;
+mod json;
+mod keys_ports_addresses;
+mod retention;
+mod sessions;
+mod transfer;

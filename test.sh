@@ -1,0 +1,34 @@
+#!/bin/sh
+# Runs every test: real file systems on loop devices, real sshd, real clients.
+#
+#   sudo ./test.sh [arguments for `cargo test --workspace`]
+#
+# A part of it:  sudo ./test.sh -p bkctld --test e2e -- transfer
+#
+# Everything that the tests mount or start lives in namespaces that end with them, and is thrown away.
+# BKCTLD_TEST_DIR: where the volumes go (default /var/tmp; 10 GB free are plenty).
+set -eu
+
+case ${1-} in
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
+
+if [ "$(id -u)" != 0 ]; then
+    echo "test.sh: must be run as root (it mounts volumes and makes sandboxes): sudo ./test.sh" >&2
+    exit 1
+fi
+
+here=$(cd "$(dirname "$0")" && pwd)
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+. "$here/scripts/setup.sh"
+need_packages "cc:gcc libc6-dev" ssh:openssh-client sshd:openssh-server rsync:rsync mkfs.btrfs:btrfs-progs \
+    mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs setfacl:acl setfattr:attr setcap:libcap2-bin ip:iproute2 \
+    unshare:util-linux mount:mount perl:perl-base
+find_cargo
+export PATH
+
+cd "$here"
+# A mount and a pid namespace: when the run ends, however it ends, the kernel unmounts and kills
+# whatever a broken test left. Each test makes a network for itself.
+exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
+    cargo test --workspace "$@"
