@@ -4,8 +4,10 @@
 #
 #   sudo ./try.sh [--keep] [DIR]
 #
-# DIR: an empty directory to work in; without it a btrfs volume in a file is made and mounted.
-# --keep: leave everything in place and say where it is.
+# DIR: a directory to work in, on any file system; without it a btrfs volume in a file is mounted.
+# --keep: leave everything in place, and say where it is and how to get rid of it.
+#
+# The server's sshd, its systemd units and its bkctld configuration are not touched.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,59 +16,104 @@ given=
 for argument; do
     case $argument in
         --keep) keep=yes ;;
-        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) echo "try.sh: unknown option $argument (see --help)" >&2; exit 1 ;;
-        *) given=$argument ;;
+        *) [ -z "$given" ] || { echo "try.sh: more than one directory (see --help)" >&2; exit 1; }
+            given=$argument ;;
     esac
 done
 
-step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-show() { printf '$ %s\n' "$*"; "$@"; }
+bold=
+plain=
+if [ -t 1 ]; then
+    bold=$(printf '\033[1m')
+    plain=$(printf '\033[0m')
+fi
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 die() { echo "try.sh: $*" >&2; exit 1; }
 
+# Runs a command and shows it as one would type it.
+show() {
+    printf '%s$' "$bold"
+    for word; do
+        case $word in
+            *[!A-Za-z0-9_./:=,@%+-]*) printf " '%s'" "$word" ;;
+            *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '%s\n' "$plain"
+    "$@" || die "that has failed (exit $?)"
+}
+
+# The first of the directories for temporary files with room for what is pushed, several times.
+roomy_directory() {
+    for dir in "${TMPDIR:-/tmp}" /tmp /var/tmp; do
+        free=$(df --output=avail --block-size=1M "$dir" 2>/dev/null | tail -n 1)
+        [ "${free:-0}" -lt 512 ] || { echo "$dir"; return; }
+    done
+    die "neither ${TMPDIR:-/tmp} nor /var/tmp has 512 MB free: set TMPDIR"
+}
+
 [ "$(id -u)" = 0 ] || die "must be run as root: sudo ./try.sh"
+if [ -n "$given" ]; then
+    backup=$(cd "$given" && pwd)/bkctld-try
+    [ ! -e "$backup" ] || die "$backup is in the way: remove it, or give another directory"
+fi
+# shellcheck source=scripts/setup.sh
 . "$here/scripts/setup.sh"
-need_packages ssh-keygen:openssh-client ssh:openssh-client sshd:openssh-server rsync:rsync \
-    mkfs.btrfs:btrfs-progs mount:mount cc:gcc /usr/include/stdlib.h:libc6-dev
+need_packages cc:gcc /usr/include/stdlib.h:libc6-dev ssh:openssh-client sshd:openssh-server rsync:rsync \
+    mkfs.btrfs:btrfs-progs mount:mount
 find_cargo
 
 step "Building (only the first time takes long)"
-(cd "$here" && cargo build --release --quiet --package bkctld)
-bkctld=$here/target/release/bkctld
+(cd "$here" && as_owner "$here" cargo build --release --locked --quiet --package bkctld)
+PATH=$here/target/release:$PATH
 
-work=$(mktemp -d /tmp/bkctld-try.XXXXXX)
+temporary=$(roomy_directory)
+work=$(mktemp -d "$temporary/bkctld-try.XXXXXX")
 mounted=
+made=
 clean_up() {
     status=$?
     trap - EXIT
-    if [ -n "$keep" ]; then
-        printf '\nKept: export BKCTLD_CONFIG=%s; %s status\n' "$work/bkctld.conf" "$bkctld"
+    trap '' INT TERM HUP
+    cd /
+    if [ -n "$keep" ] && [ -f "$work/bkctld.conf" ]; then
+        step "Kept"
+        echo "go on:     export BKCTLD_CONFIG=$work/bkctld.conf PATH=$here/target/release:\$PATH; cd $work"
+        echo "clean up:  BKCTLD_CONFIG=$work/bkctld.conf $here/target/release/bkctld --force remove all &&"
+        echo "           ${mounted:+umount $backup && }rm -rf $work${made:+ $made}"
         exit "$status"
     fi
-    [ ! -f "$work/bkctld.conf" ] || "$bkctld" --force remove all >/dev/null 2>&1 || true
-    [ -z "$mounted" ] || umount "$backup"
-    rm -rf "$work"
+    [ ! -f "$work/bkctld.conf" ] || BKCTLD_CONFIG=$work/bkctld.conf bkctld --quiet --force remove all || true
+    [ -z "$mounted" ] || umount "$backup" || umount --lazy "$backup"
+    rm -rf --one-file-system "$work" ${made:+"$made"}
     exit "$status"
 }
 trap clean_up EXIT
-trap 'exit 130' INT TERM
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 if [ -n "$given" ]; then
-    [ -d "$given" ] || die "$given is no directory"
-    backup=$(cd "$given" && pwd)/bkctld-try
-    mkdir "$backup" || die "$backup is in the way"
-    step "Working in $backup ($(stat -f -c %T "$backup"))"
+    mkdir "$backup"
+    made=$backup
+    step "Working in $backup, on $(stat -f -c %T "$backup")"
 else
-    step "A throw-away backup volume: btrfs in a file"
     backup=$work/backup
     mkdir "$backup"
-    truncate -s 4G "$work/volume.img"
-    mkfs.btrfs -q "$work/volume.img"
-    mount -o loop "$work/volume.img" "$backup" || die "cannot mount a volume here; give a directory: sudo ./try.sh DIR"
+    step "A throw-away backup volume: btrfs in a file"
+    truncate -s 2G "$work/volume.img"
+    mkfs.btrfs "$work/volume.img" >"$work/mkfs.log" 2>&1 || { cat "$work/mkfs.log" >&2; exit 1; }
+    # Said before it is done, so that a signal between the two leaves no mount behind.
     mounted=yes
-    df -h "$backup" | tail -n 1
+    mount -o loop "$work/volume.img" "$backup" || {
+        mounted=
+        die "cannot mount a volume here; give a directory: sudo ./try.sh DIR"
+    }
 fi
-mkdir "$backup/jails" "$backup/incs"
+df --human-readable --output=fstype,size,avail,target "$backup"
+mkdir "$backup/jails" "$backup/incs" "$work/client"
 cat >"$work/bkctld.conf" <<CONF
 BACKUP_PARTITION=$backup
 CONFDIR=$work/etc
@@ -75,39 +122,60 @@ LOCKDIR=$work/lock
 SERVICE=background
 CONF
 export BKCTLD_CONFIG="$work/bkctld.conf"
-PATH=$here/target/release:$PATH
+# The client's side.
+cd "$work/client"
 
 step "A jail for the client 'web01', with the client's key"
-ssh-keygen -q -t ed25519 -N '' -C root@web01 -f "$work/client_key"
+ssh-keygen -q -t ed25519 -N '' -C root@web01 -f id
 show bkctld init web01
-show bkctld key web01 "$work/client_key.pub"
+show bkctld key web01 id.pub
 show bkctld start web01
 show bkctld status
-port=$(bkctld port web01)
-sed "s/^\([^ ]* [^ ]*\).*/[127.0.0.1]:$port \1/" "$backup/jails/web01/rootfs/etc/ssh/ssh_host_ed25519_key.pub" >"$work/known_hosts"
-remote="ssh -p $port -i $work/client_key -o UserKnownHostsFile=$work/known_hosts -o StrictHostKeyChecking=yes -o BatchMode=yes"
 
-step "The client pushes a real tree with stock rsync: all of /etc, and a file of its own"
-mkdir "$work/client"
-echo "written before the first inc" >"$work/client/diary"
-show rsync -aHAX --numeric-ids --delete -e "$remote" /etc "$work/client" root@127.0.0.1:/var/backup/
+sed 's/^\([^ ]* [^ ]*\).*/backup \1/' "$backup/jails/web01/rootfs/etc/ssh/ssh_host_ed25519_key.pub" >known_hosts
+cat >ssh_config <<CONF
+Host backup
+    HostName 127.0.0.1
+    Port $(bkctld port web01)
+    User root
+    HostKeyAlias backup
+    IdentityFile $work/client/id
+    IdentitiesOnly yes
+    UserKnownHostsFile $work/client/known_hosts
+    StrictHostKeyChecking yes
+    BatchMode yes
+CONF
+
+step "The client pushes with stock rsync: all of /etc, and a file of its own"
+echo "written before the first inc" >diary
+show rsync -aHAX --numeric-ids --delete -e 'ssh -F ssh_config' /etc diary backup:/var/backup/
 show du -sh "$backup/jails/web01/data"
 
 step "A dated copy, outside of the client's reach"
 show bkctld inc
-inc=$(ls "$backup/incs/web01")
-show ls "$backup/incs/web01/$inc/data"
+inc=$backup/incs/web01/$(ls "$backup/incs/web01")
+show ls "$inc/data"
 
-step "The client changes its files and pushes again; then it deletes what it pushed"
-echo "an attacker was here" >"$work/client/diary"
-show rsync -aHAX --numeric-ids --delete -e "$remote" "$work/client" root@127.0.0.1:/var/backup/
-show $remote root@127.0.0.1 "rm -rf /data/etc; ls /data"
+# Of all contents, modes, owners, times and links.
+fingerprint() {
+    (cd "$inc/data" && {
+        find . -printf '%P %y %m %U %G %T@ %l\0' | sort -z
+        find . -type f -print0 | sort -z | xargs -0 sha256sum --binary
+    }) | sha256sum | cut -c 1-32
+}
+before=$(fingerprint)
+
+step "The client changes its file and pushes again; then somebody with its key deletes all there is"
+echo "an attacker was here" >diary
+show rsync -aHAX --numeric-ids --delete -e 'ssh -F ssh_config' diary backup:/var/backup/
+show ssh -F ssh_config backup 'cat /data/diary; rm -rf /data/*; ls -A /data'
 
 step "The inc is as it was"
-show cat "$backup/incs/web01/$inc/data/client/diary"
-[ "$(cat "$backup/incs/web01/$inc/data/client/diary")" = "written before the first inc" ] || die "the inc has changed"
-diff -r --no-dereference /etc "$backup/incs/web01/$inc/data/etc" >/dev/null || die "the inc differs from what was pushed"
-echo "/etc in the inc: no difference to the client's"
+show cat "$inc/data/diary"
+after=$(fingerprint)
+echo "fingerprint of its $(find "$inc/data" | wc -l) files before: $before"
+echo "and now:                         $after"
+[ "$before" = "$after" ] || die "the inc has changed"
 
 step "Who was here, and what expires when"
 show bkctld status

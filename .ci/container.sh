@@ -63,8 +63,9 @@ bare_tree() {
 own_tree() {
     cp -a --reflink=auto "$1" "$2"
     cp -L /etc/resolv.conf "$2/etc/resolv.conf"
+    printf '127.0.0.1 localhost\n::1 localhost\n' >"$2/etc/hosts"
     [ ! -f "${SSL_CERT_FILE-}" ] || cp -L "$SSL_CERT_FILE" "$2/root/certificates.pem"
-    mkdir -p "$cache/packages/partial" "$2/.outside"
+    mkdir -p "$cache/packages/partial"
 }
 
 # enter_tree TREE SCRIPT [ARGUMENT…]: runs the shell script in it, in mount, pid, ipc and uts
@@ -82,6 +83,7 @@ enter_tree() {
             tree=$1 binds=$2 settings=$3
             shift 3
             mount --bind "$tree" "$tree"
+            mkdir -p "$tree/.outside"
             printf "%s\n" "$binds" | while read -r options from to; do
                 [ -n "$to" ] || continue
                 mkdir -p "$tree$to"

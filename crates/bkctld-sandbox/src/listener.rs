@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bkctld_core::config::Isolation;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
+use bkctld_core::text::printable;
 use bkctld_core::{file, session};
 use bkctld_sys::process::{fork, release_code};
 use bkctld_sys::signal::SignalFd;
@@ -53,8 +54,15 @@ pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Resu
         let null = File::options().write(true).open("/dev/null").context("cannot open", "/dev/null")?;
         rustix::stdio::dup2_stdout(&null).context("cannot leave", "standard output")?;
     }
-    let mut listener = started?;
-    notify::systemd("READY=1");
+    let mut listener = match started {
+        Ok(listener) => listener,
+        Err(error) => {
+            // `start` asks systemd for this text: the journal is not everywhere, nor at once.
+            notify::systemd(&format!("STATUS={}", printable(error.to_string().as_bytes())));
+            return Err(error);
+        }
+    };
+    notify::systemd(&listener.ready());
     listener.serve(load)
 }
 
@@ -257,7 +265,19 @@ impl<'a> Listener<'a> {
         if let Err(error) = self.state.write(&self.service.jail) {
             self.say(&error.to_string());
         }
-        notify::systemd("READY=1");
+        notify::systemd(&self.ready());
+    }
+
+    /// What systemd is told, and shows in `systemctl status`.
+    fn ready(&self) -> String {
+        match &self.state.error {
+            None => format!("READY=1\nSTATUS=listening on port {}", self.state.port),
+            Some(error) => format!(
+                "READY=1\nSTATUS=listening on port {}; the last reload has changed nothing: {}",
+                self.state.port,
+                printable(error.as_bytes())
+            ),
+        }
     }
 
     fn change_to(&mut self, config: ListenerConfig) -> Result<()> {

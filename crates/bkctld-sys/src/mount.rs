@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_RDONLY, mount_attr,
+    MOUNT_ATTR_RDONLY, MS_PRIVATE, mount_attr,
 };
 
 /// What a mount forbids, whatever is stored on it.
@@ -38,6 +38,9 @@ impl Attributes {
 /// Sets attributes of one detached mount (from `open_tree(OPEN_TREE_CLONE)`), and shifts its owners
 /// by the map of `user_namespace` where one is given.
 ///
+/// Makes it private as well: the copy of a shared mount, as systemd makes them all, would hand on to
+/// the server whatever is mounted in it, and could be no process's root.
+///
 /// # Errors
 /// `EINVAL` where the file system has no idmapped mounts or the mount is idmapped already.
 pub fn set_attributes(
@@ -45,7 +48,12 @@ pub fn set_attributes(
     attributes: Attributes,
     user_namespace: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let mut attr = mount_attr { attr_set: attributes.bits(), attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let mut attr = mount_attr {
+        attr_set: attributes.bits(),
+        attr_clr: 0,
+        propagation: u64::from(MS_PRIVATE),
+        userns_fd: 0,
+    };
     if let Some(namespace) = user_namespace {
         attr.attr_set |= u64::from(MOUNT_ATTR_IDMAP);
         attr.userns_fd = namespace.as_raw_fd() as u64;

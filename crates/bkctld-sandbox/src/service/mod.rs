@@ -45,12 +45,21 @@ pub fn stop(settings: &Settings, jail: &Jail) -> Result<Change> {
     let runs = jail.is_on()? || Lock::is_held(&jail.supervisor_lock())?;
     let mut change = if runs { Change::Made } else { Change::NotNeeded };
     // Also where no process is there now: systemd may be about to start the next.
-    if manager(settings) == Manager::Systemd && systemd::has(jail)? {
+    if manager(settings) == Manager::Systemd && systemd::has(settings, jail)? {
         change = Change::Made;
         systemd::stop(jail).for_jail(jail.name())?;
     }
     control::stop(jail).for_jail(jail.name())?;
     Ok(change)
+}
+
+/// Stops the jail's listener, and has the server's init know nothing of it any more.
+pub fn stop_for_good(settings: &Settings, jail: &Jail) -> Result<()> {
+    stop(settings, jail)?;
+    match manager(settings) {
+        Manager::Systemd => systemd::forget(settings, jail).for_jail(jail.name()),
+        Manager::Background => Ok(()),
+    }
 }
 
 /// Has the listener pick up the changed configuration; sessions go on.

@@ -1,6 +1,5 @@
 //! `bkctld@J.service`, where systemd is the server's init.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -21,18 +20,73 @@ pub fn is_init() -> bool {
 }
 
 /// Starts the jail's unit; returns when its listener has said that it is ready.
+///
+/// # Errors
+/// What the listener says against starting. The unit is stopped then: a jail that was reported not
+/// to start must not come up, or fill the journal, behind the administrator's back.
 pub fn start(settings: &Settings, jail: &Jail) -> Result<()> {
-    provide_unit(settings)?;
-    succeed("start", &systemctl(["start", &unit(jail)])?)
+    if is_active(jail)? && !has(settings, jail)? {
+        return Err(Error::Refused(format!(
+            "{} runs a jail of this name from another configuration: stop that one first",
+            unit(jail)
+        )));
+    }
+    provide_unit(settings, jail)?;
+    let output = systemctl(["start", &unit(jail)])?;
+    if !output.status.success() {
+        let why = property(&unit(jail), "StatusText")?;
+        stop(jail)?;
+        if !why.is_empty() {
+            return Err(Error::Refused(why));
+        }
+        return succeed("start", &output);
+    }
+    if jail.is_on()? {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} is active, but not with this configuration: see `systemctl cat {0}`",
+        unit(jail)
+    )))
 }
 
 /// Stops the jail's unit; returns when its processes are gone.
 pub fn stop(jail: &Jail) -> Result<()> {
-    succeed("stop", &systemctl(["stop", &unit(jail)])?)
+    let unit = unit(jail);
+    succeed("stop", &systemctl(["stop", &unit])?)?;
+    // A listener that was killed before would be remembered as a failed unit for ever, even after
+    // the jail was removed. Fails where systemd has forgotten the unit, which is what is wanted.
+    systemctl(["reset-failed", &unit])?;
+    Ok(())
 }
 
-/// Whether systemd runs the jail or is about to run it again.
-pub fn has(jail: &Jail) -> Result<bool> {
+/// Forgets a jail that is stopped and goes for good: a unit that the administrator has enabled would
+/// fail at each boot.
+pub fn forget(settings: &Settings, jail: &Jail) -> Result<()> {
+    if is_active(jail)? && !has(settings, jail)? {
+        return Ok(());
+    }
+    let unit = unit(jail);
+    if property(&unit, "UnitFileState")? == "enabled" {
+        succeed("disable", &systemctl(["disable", "--quiet", &unit])?)?;
+    }
+    if provide(&configuration_file(jail), None)? {
+        succeed("daemon-reload", &systemctl(["daemon-reload"])?)?;
+    }
+    Ok(())
+}
+
+/// Whether systemd runs the jail or is about to run it again. A unit of this name may also be that
+/// of another configuration's jail.
+pub fn has(settings: &Settings, jail: &Jail) -> Result<bool> {
+    if !is_active(jail)? {
+        return Ok(false);
+    }
+    let said = file::read_if_there(&configuration_file(jail))?;
+    Ok(jail.is_on()? || said.as_deref() == configuration(settings).as_deref().map(str::as_bytes))
+}
+
+fn is_active(jail: &Jail) -> Result<bool> {
     let output = systemctl(["is-active", &unit(jail)])?;
     // An inactive unit's name goes with exit status 3; "activating" is one that is restarted.
     Ok(matches!(output.stdout.trim_ascii(), b"active" | b"activating" | b"reloading" | b"deactivating"))
@@ -56,30 +110,71 @@ fn succeed(action: &str, output: &Output) -> Result<()> {
     })
 }
 
-/// Where no package has installed the unit (a program built by hand), one is put among those that
-/// last until the next boot. Ours there is replaced, an installed one is left alone.
-fn provide_unit(settings: &Settings) -> Result<()> {
-    let ours = Path::new(RUNTIME_UNITS).join("bkctld@.service");
-    let found = systemctl(["show", "--property=FragmentPath", "--value", "bkctld@x.service"])?;
-    let fragment = PathBuf::from(OsStr::new(String::from_utf8_lossy(found.stdout.trim_ascii()).as_ref()));
-    if !fragment.as_os_str().is_empty() && fragment != ours {
-        return Ok(());
-    }
-    let wanted = unit_for(settings, &std::env::current_exe().context("cannot find", "this program")?);
-    if file::read_if_there(&ours)?.as_deref() == Some(wanted.as_bytes()) {
-        return Ok(());
-    }
-    file::replace(&ours, 0o644, wanted.as_bytes())?;
-    succeed("daemon-reload", &systemctl(["daemon-reload"])?)
+fn property(unit: &str, name: &str) -> Result<String> {
+    let output = systemctl(["show", "--property", name, "--value", unit])?;
+    Ok(text::printable(output.stdout.trim_ascii()).into_owned())
 }
 
-fn unit_for(settings: &Settings, program: &Path) -> String {
-    let mut unit = UNIT.replace(INSTALLED_PROGRAM, &program.to_string_lossy());
-    if let Some(config) = settings.file.as_deref().filter(|config| *config != Path::new(DEFAULT_FILE)) {
-        let line = format!("[Service]\nEnvironment=\"BKCTLD_CONFIG={}\"", config.display());
-        unit = unit.replacen("[Service]", &line, 1);
+/// Where no package has installed the unit (a program built by hand), one is put among those that
+/// last until the next boot. Ours there is replaced, an installed one is left alone. What another
+/// configuration than the usual one needs is said for the jail's own unit only, as two configurations
+/// may be in use at once.
+fn provide_unit(settings: &Settings, jail: &Jail) -> Result<()> {
+    let ours = Path::new(RUNTIME_UNITS).join("bkctld@.service");
+    let fragment = PathBuf::from(property("bkctld@x.service", "FragmentPath")?);
+    let mut changed = false;
+    if fragment.as_os_str().is_empty() || fragment == ours {
+        let program = std::env::current_exe().context("cannot find", "this program")?;
+        changed |= provide(&ours, Some(UNIT.replace(INSTALLED_PROGRAM, &quoted(&program))))?;
     }
-    unit
+    changed |= provide(&configuration_file(jail), configuration(settings))?;
+    if changed {
+        succeed("daemon-reload", &systemctl(["daemon-reload"])?)?;
+    }
+    Ok(())
+}
+
+/// Makes the file what is wanted, or makes it go. True when that changed anything.
+fn provide(path: &Path, wanted: Option<String>) -> Result<bool> {
+    let found = file::read_if_there(path)?;
+    if found.as_deref() == wanted.as_deref().map(str::as_bytes) {
+        return Ok(false);
+    }
+    match wanted {
+        Some(wanted) => {
+            if let Some(parent) = path.parent() {
+                file::make_dir(parent)?;
+            }
+            file::replace(path, 0o644, wanted.as_bytes())?;
+        }
+        None => std::fs::remove_file(path).context("cannot remove", path)?,
+    }
+    Ok(true)
+}
+
+fn configuration_file(jail: &Jail) -> PathBuf {
+    Path::new(RUNTIME_UNITS).join(format!("{}.d", unit(jail))).join("configuration.conf")
+}
+
+/// The part of a unit that names the configuration; none for the one that is read anyway.
+fn configuration(settings: &Settings) -> Option<String> {
+    let config = settings.file.as_deref().filter(|config| *config != Path::new(DEFAULT_FILE))?;
+    let variable = format!("BKCTLD_CONFIG={}", config.display());
+    Some(format!("[Service]\nEnvironment={}\n", quoted(Path::new(&variable))))
+}
+
+/// A word of a unit file: systemd.syntax(7), and `%` for specifiers.
+fn quoted(path: &Path) -> String {
+    let mut word = String::from("\"");
+    for c in path.to_string_lossy().chars() {
+        match c {
+            '%' => word.push_str("%%"),
+            '"' | '\\' => word.extend(['\\', c]),
+            _ => word.push(c),
+        }
+    }
+    word.push('"');
+    word
 }
 
 #[cfg(test)]
@@ -87,14 +182,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_for_a_program_built_by_hand_names_it_and_its_configuration() {
-        let settings = Settings { file: Some("/srv/conf".into()), ..Settings::default() };
-        let unit = unit_for(&settings, Path::new("/opt/bkctld"));
-        assert!(unit.contains("\nExecStart=/opt/bkctld run %i\n"), "{unit}");
-        assert!(
-            unit.contains("\n[Service]\nEnvironment=\"BKCTLD_CONFIG=/srv/conf\"\nType=notify\n"),
-            "{unit}"
-        );
-        assert!(!unit_for(&Settings::default(), Path::new("/opt/bkctld")).contains("BKCTLD_CONFIG"));
+    fn only_another_configuration_than_the_usual_one_is_named() {
+        let with = |file: Option<&str>| {
+            configuration(&Settings { file: file.map(PathBuf::from), ..Settings::default() })
+        };
+        let wanted = "[Service]\nEnvironment=\"BKCTLD_CONFIG=/srv/conf\"\n";
+        assert_eq!(with(Some("/srv/conf")).as_deref(), Some(wanted));
+        assert_eq!(with(Some(DEFAULT_FILE)), None);
+        assert_eq!(with(None), None);
+    }
+
+    #[test]
+    fn a_path_of_any_characters_is_one_word_of_a_unit() {
+        assert_eq!(quoted(Path::new("/opt/a b/100%/\"x\\")), r#""/opt/a b/100%%/\"x\\""#);
+    }
+
+    #[test]
+    fn the_unit_names_the_program_that_is_replaced_where_it_was_built_by_hand() {
+        assert_eq!(UNIT.matches(INSTALLED_PROGRAM).count(), 1);
     }
 }

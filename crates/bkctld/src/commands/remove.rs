@@ -46,7 +46,7 @@ fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
         return Ok(Outcome::new(Ended::Would, message));
     }
     let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-    service::stop(&context.settings, &jail)?;
+    service::stop_for_good(&context.settings, &jail)?;
     let _incs = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
     jail::remove(&context.settings, &jail)?;
     Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' deleted")))
