@@ -131,7 +131,7 @@ show bkctld init web01
 show bkctld key web01 id.pub
 # 2222, unless another program of this server listens there.
 port=$(bkctld port web01)
-while grep -Eqi "^ *[0-9]+: [0-9A-F]+:$(printf %04X "$port") [0-9A-F:]+ 0A " /proc/net/tcp /proc/net/tcp6; do
+while grep -Eqis "^ *[0-9]+: [0-9A-F]+:$(printf %04X "$port") [0-9A-F:]+ 0A " /proc/net/tcp /proc/net/tcp6; do
     port=$((port + 1))
 done
 [ "$port" = "$(bkctld port web01)" ] || show bkctld port web01 "$port"
