@@ -31,7 +31,7 @@ on_each_fs! {
         let server = Server::on(fs);
         server.set("JAIL_PROGRAMS", TOOLS);
         let client = server.started("a");
-        let source = server.backup().join("source");
+        let source = server.path("source");
         fs::create_dir(&source).unwrap();
         tree::every_kind(&source);
         write(&source.join("big"), vec![9; 2 << 20]);

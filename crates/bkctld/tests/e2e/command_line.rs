@@ -132,7 +132,6 @@ as_root! {
         let normal = server.bkctld(&["init", "b"]).ok();
         let verbose = server.bkctld(&["-v", "init", "c"]).ok();
         let said = |ran: &Ran| ran.stdout.len() + ran.stderr.len();
-        assert!(said(&normal) > 0, "{}", normal.told());
         assert!(said(&verbose) >= said(&normal), "{}", verbose.told());
     }
 

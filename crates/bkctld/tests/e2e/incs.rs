@@ -91,7 +91,7 @@ on_each_fs! {
         let old = server.path("state/time-inc_2020-01-01-00");
         write(&old, "#\n");
         sh(&format!("touch -d '40 days ago' {}", old.display()));
-        server.bkctld(&["inc"]).ok().warns("b");
+        server.bkctld(&["-v", "inc"]).ok().warns("'b' has no policy");
         assert_eq!((server.incs("a").len(), server.incs("b").len(), server.incs("c").len()), (1, 0, 1));
         let name = server.only_inc("a").file_name().unwrap().to_string_lossy().into_owned();
         let times = fs::read_to_string(server.path(&format!("state/time-inc_{name}"))).unwrap();

@@ -90,7 +90,7 @@ on_each_fs! {
         server.bkctld(&["start", "a"]).ok();
         let source = server.backup().join("source");
         fs::create_dir(&source).unwrap();
-        sh(&format!("mknod {0}/null c 1 3; mknod {0}/disk b 7 0", source.display()));
+        sh(&format!("cd {}; mknod null c 1 3; mknod disk b 7 0; touch -d 2020-01-01 . null disk", source.display()));
         let from = format!("{}/", source.display());
         client.rsync(&["-aHAX", "--numeric-ids", &from, "jail:/data/"]).ok();
         Digest::of(&source).assert_same(&Digest::of(&server.data("a")), "device nodes");
@@ -175,12 +175,17 @@ as_root! {
         for name in ["a", "b", "c"] {
             server.bkctld(&["init", name]).ok();
         }
-        fs::write(server.data("b").join("stuck"), "x").unwrap();
-        sh(&format!("chattr +i {}", server.data("b").join("stuck").display()));
+        // A mount in it can neither be unlinked nor may it be gone through.
+        let stuck = server.data("b").join("stuck").display().to_string();
+        sh(&format!("mkdir {stuck}; mount -t tmpfs none {stuck}; echo x > {stuck}/mounted"));
         server.bkctld(&["-f", "remove", "all"]).exits(1).warns("b");
         assert!(!server.jail("a").exists() && !server.jail("c").exists());
+        let mounted = sh("awk '/bkctld-test/ && $3 == \"tmpfs\" { print $2 }' /proc/self/mounts");
+        let ours = mounted.lines().find(|place| place.starts_with(server.path("").to_str().unwrap()));
+        let place = ours.expect("the mount is still there").to_owned();
+        assert_eq!(fs::read_to_string(format!("{place}/mounted")).unwrap(), "x\n", "deleted through a mount");
         // What is left of it can be removed once the cause is gone.
-        sh(&format!("chattr -R -i {}", server.backup().display()));
+        sh(&format!("umount {place}"));
         server.bkctld(&["-f", "remove", "all"]).ok();
         assert!(fs::read_dir(server.path("backup/jails")).unwrap().next().is_none());
     }

@@ -76,7 +76,7 @@ as_root! {
         let on = server.status("on");
         assert_eq!((&on["name"], &on["status"], &on["port"]), (&"on".into(), &"ON".into(), &2222.into()));
         assert_eq!(on["isolation"], "full");
-        assert!(on["retention"]["day"].as_u64().unwrap() >= 4 && on["retention"]["month"].as_u64().unwrap() >= 1, "{on}");
+        assert!(on["retention"]["days"].as_u64().unwrap() >= 4 && on["retention"]["months"].as_u64().unwrap() >= 1, "{on}");
         let off = server.status("off");
         assert_eq!((&off["status"], &off["addresses"][0]), (&"OFF".into(), &"192.0.2.0/24".into()));
     }

@@ -36,11 +36,17 @@ as_root! {
         server.bkctld(&["key", "a", server.path("two").to_str().unwrap()]).ok();
         assert_eq!(server.bkctld(&["key", "a"]).ok().out(), two);
         client.ssh("true").fails();
+        let own_key = fs::read(client.file("id")).unwrap();
+        // ssh reads the public half beside the private one.
+        fs::rename(client.file("other.pub"), client.file("id.pub")).unwrap();
         fs::rename(client.file("other"), client.file("id")).unwrap();
         client.ssh("true").ok();
         server.bkctld_reading(own.as_bytes(), &["key", "a", "-"]).ok();
         assert_eq!(server.bkctld(&["key", "a"]).ok().out(), own);
         client.ssh("true").fails();
+        fs::write(client.file("id"), own_key).unwrap();
+        fs::write(client.file("id.pub"), own).unwrap();
+        client.ssh("true").ok();
     }
 
     fn a_port_is_set_told_and_taken_at_once() {

@@ -45,7 +45,7 @@ as_root! {
         check("scp over SFTP", "sftp");
         client.ssh("ls /data").ok();
         check("a command", "command");
-        run(client.ssh_command(&["-tt"], &[])).fails(); // standard input is at its end: the shell goes
+        start(client.ssh_command(&["-tt"], &[]), b"exit 3\n").finish().exits(3);
         assert_eq!(text(&server.last_session("a"), "kind"), "shell");
     }
 

@@ -114,7 +114,8 @@ pub fn xattrs(path: &Path) -> String {
         .unwrap_or_else(|e| panic!("llistxattr {}: {e}", path.display()));
     let mut all: Vec<String> = names[..length]
         .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
+        // XFS shows each ACL a second time, in its own form.
+        .filter(|name| !name.is_empty() && !name.starts_with(b"trusted.SGI_ACL_"))
         .map(|name| {
             let mut value = vec![0u8; 1 << 16];
             let length = rustix::fs::lgetxattr(path, OsStr::from_bytes(name), &mut value[..])
