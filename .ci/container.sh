@@ -63,7 +63,7 @@ bare_tree() {
 own_tree() {
     cp -a --reflink=auto "$1" "$2"
     cp -L /etc/resolv.conf "$2/etc/resolv.conf"
-    printf '127.0.0.1 localhost\n::1 localhost\n' >"$2/etc/hosts"
+    printf '127.0.0.1 localhost bare\n::1 localhost\n' >"$2/etc/hosts"
     [ ! -f "${SSL_CERT_FILE-}" ] || cp -L "$SSL_CERT_FILE" "$2/root/certificates.pem"
     mkdir -p "$cache/packages/partial"
 }

@@ -39,8 +39,11 @@ need_packages() {
 install_quietly() {
     log=$(mktemp)
     status=0
-    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@"; } \
-        >"$log" 2>&1 </dev/null || status=$?
+    {
+        # A server may be at its nightly upgrade just now.
+        apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 \
+            install --yes --no-install-recommends "$@"
+    } >"$log" 2>&1 </dev/null || status=$?
     [ "$status" = 0 ] || cat "$log" >&2
     rm -f "$log"
     return "$status"
