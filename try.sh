@@ -129,6 +129,12 @@ step "A jail for the client 'web01', with the client's key"
 ssh-keygen -q -t ed25519 -N '' -C root@web01 -f id
 show bkctld init web01
 show bkctld key web01 id.pub
+# 2222, unless another program of this server listens there.
+port=$(bkctld port web01)
+while grep -Eqis "^ *[0-9]+: [0-9A-F]+:$(printf %04X "$port") [0-9A-F:]+ 0A " /proc/net/tcp /proc/net/tcp6; do
+    port=$((port + 1))
+done
+[ "$port" = "$(bkctld port web01)" ] || show bkctld port web01 "$port"
 show bkctld start web01
 show bkctld status
 
@@ -136,7 +142,7 @@ sed 's/^\([^ ]* [^ ]*\).*/backup \1/' "$backup/jails/web01/rootfs/etc/ssh/ssh_ho
 cat >ssh_config <<CONF
 Host backup
     HostName 127.0.0.1
-    Port $(bkctld port web01)
+    Port $port
     User root
     HostKeyAlias backup
     IdentityFile $work/client/id

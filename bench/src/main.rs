@@ -33,7 +33,7 @@ fn run(wanted: &[String]) -> Result<()> {
         let names: Vec<&str> = cases::ALL.iter().map(|case| case.name).collect();
         return Err(format!("no case '{unknown}'; there are: {}", names.join(" ")).into());
     }
-    volume::enter_private_mounts()?;
+    volume::enter_namespaces()?;
     for case in cases::ALL {
         if wanted.is_empty() || wanted.iter().any(|name| name == case.name) {
             println!("\n## {}: {}", case.name, case.what);

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bkctld_sys::namespace::{Namespace, unshare};
 use tempfile::TempDir;
 
 use crate::Result;
@@ -63,10 +64,12 @@ impl Drop for Volume {
     }
 }
 
-/// From here on mounts are this process's and its children's, and vanish with them.
-pub fn enter_private_mounts() -> Result<()> {
-    bkctld_sys::namespace::unshare(&[bkctld_sys::namespace::Namespace::Mount])?;
-    command(Command::new("mount").args(["--make-rprivate", "/"]))
+/// From here on mounts and the loopback network are this process's and its children's: the mounts
+/// vanish with them, and no port is another program's.
+pub fn enter_namespaces() -> Result<()> {
+    unshare(&[Namespace::Mount, Namespace::Net])?;
+    command(Command::new("mount").args(["--make-rprivate", "/"]))?;
+    command(Command::new("ip").args(["link", "set", "lo", "up"]))
 }
 
 /// Runs a program that must succeed; its words are in the error.

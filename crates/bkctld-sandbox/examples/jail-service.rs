@@ -48,6 +48,7 @@ fn act(mode: &str, base: &Path, name: &str) -> Result<()> {
 fn read(path: &Path) -> Result<ListenerConfig> {
     let bad = |what: &str| Error::Invalid(format!("{}: bad {what}", path.display()));
     let mut config = ListenerConfig {
+        log_level: None,
         port: "2222".parse()?,
         listen: Vec::new(),
         allowed: Vec::new(),

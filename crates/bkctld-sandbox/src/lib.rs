@@ -68,6 +68,8 @@ pub struct ListenerConfig {
     pub listen: Vec<IpAddr>,
     /// The clients' addresses; `0.0.0.0/0` means everyone, by IPv6 too.
     pub allowed: Vec<IpNet>,
+    /// The `LogLevel` of the jail's `sshd_config`, where it has one.
+    pub log_level: Option<String>,
     /// How sessions are kept apart from the server.
     pub isolation: Isolation,
     /// How many of them at once.

@@ -92,7 +92,7 @@ impl Session<'_> {
     fn serve(&mut self) -> Result<(), String> {
         let Connection { service, config, ids, .. } = &self.connection;
         let socket = self.connection.socket.try_clone().map_err(|error| error.to_string())?;
-        let args = sshd::args(&service.sshd_config, &config.allowed, "INFO");
+        let args = sshd::args(&service.sshd_config, &config.allowed, config.log_level.as_deref());
         let signals = SignalFd::new(&[Signal::TERM]).map_err(|error| error.to_string())?;
         let sandbox = Sandbox::start(service, config.isolation, *ids, socket, args)
             .map_err(|error| error.to_string())?;

@@ -54,7 +54,7 @@ fn hear_banner(
 ) -> std::result::Result<(), String> {
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| error.to_string())?;
-    let args = sshd::args(&service.sshd_config, &config.allowed, "INFO");
+    let args = sshd::args(&service.sshd_config, &config.allowed, config.log_level.as_deref());
     let sandbox =
         Sandbox::start(service, config.isolation, ids, there, args).map_err(|error| error.to_string())?;
     let heard = wait_for_banner(&sandbox, here.as_fd());

@@ -26,17 +26,25 @@ const ENFORCED: &[&str] = &[
 ];
 
 /// Arguments of sshd for one connection.
-pub(crate) fn args(sshd_config: &Path, allowed: &[IpNet], log_level: &str) -> Vec<OsString> {
+pub(crate) fn args(sshd_config: &Path, allowed: &[IpNet], log_level: Option<&str>) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["-i".into(), "-e".into(), "-f".into(), sshd_config.into()];
     let mut option = |text: &str| args.extend(["-o".into(), text.into()]);
     ENFORCED.iter().for_each(|text| option(text));
-    option(&format!("LogLevel={log_level}"));
+    option(&format!("LogLevel={}", at_least_info(log_level)));
     if everyone(allowed) {
         // `0.0.0.0/0` means everyone to the administrator, to sshd only those with IPv4. AllowUsers
         // is a list to which every mention adds, so this takes nothing away.
         option("AllowUsers=root@::/0");
     }
     args
+}
+
+/// The record of a session needs the line of its login, which sshd writes at INFO; an administrator
+/// who looks for a fault may ask for more.
+fn at_least_info(wanted: Option<&str>) -> &'static str {
+    const MORE: [&str; 5] = ["VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"];
+    let known = |level: &&&str| wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(level));
+    MORE.iter().find(known).copied().unwrap_or("INFO")
 }
 
 /// Whether the list lets everyone in.
@@ -124,10 +132,18 @@ mod tests {
     }
 
     #[test]
+    fn the_log_says_what_the_record_needs_or_more() {
+        assert_eq!(at_least_info(None), "INFO");
+        assert_eq!(at_least_info(Some("QUIET")), "INFO");
+        assert_eq!(at_least_info(Some("verbose")), "VERBOSE");
+        assert_eq!(at_least_info(Some("DEBUG3")), "DEBUG3");
+    }
+
+    #[test]
     fn ipv6_is_open_only_when_everyone_is_let_in() {
         let has = |nets: &[&str]| {
             let nets: Vec<IpNet> = nets.iter().map(|net| net.parse().unwrap()).collect();
-            args(Path::new("/c"), &nets, "INFO").contains(&"AllowUsers=root@::/0".into())
+            args(Path::new("/c"), &nets, None).contains(&"AllowUsers=root@::/0".into())
         };
         assert!(has(&["192.0.2.0/24", "0.0.0.0/0"]));
         assert!(!has(&["192.0.2.0/24", "10.0.0.0/8"]));

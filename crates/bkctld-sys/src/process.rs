@@ -67,32 +67,49 @@ pub fn signal_the_others(signal: Signal) -> io::Result<()> {
     }
 }
 
-/// Lets go of the memory that maps the program's code, for a process that is about to wait for long.
-/// What it needs next is mapped again from the file, a few pages at a time.
+/// Lets go of the memory that maps files unchanged (the program's code and constants), for a process
+/// that is about to wait for long. What it needs next is mapped again from the file, a few pages at a
+/// time.
 pub fn release_code() -> io::Result<()> {
-    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
-        if let Some((start, end)) = code_mapping(line) {
-            // SAFETY: the range is a private mapping of a file's code, as just read, and nothing unmaps
-            // code. Its pages cannot be written, so they are those of the file, and the kernel reads
-            // them from there again when they are next used.
-            let result = unsafe {
-                libc::madvise(std::ptr::without_provenance_mut(start), end - start, libc::MADV_DONTNEED)
-            };
-            if result != 0 {
-                return Err(io::Error::last_os_error());
-            }
+    for (start, end) in unchanged_mappings(&std::fs::read_to_string("/proc/self/smaps")?) {
+        // SAFETY: the range is a private mapping of a file that cannot be written and of which no page
+        // was (it has no anonymous memory, as just read; relocated data does). So all of its pages are
+        // those of the file, and the kernel reads them from there again when they are next used.
+        // Nothing unmaps such a range.
+        let result = unsafe {
+            libc::madvise(std::ptr::without_provenance_mut(start), end - start, libc::MADV_DONTNEED)
+        };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
         }
     }
     Ok(())
 }
 
-/// The range of a line of `/proc/PID/maps`, if that is code of a file.
-fn code_mapping(line: &str) -> Option<(usize, usize)> {
+/// The ranges in the text of `/proc/PID/smaps` that are private, of a file, not writable, and hold no
+/// page of their own.
+fn unchanged_mappings(smaps: &str) -> Vec<(usize, usize)> {
+    let mut ranges = Vec::new();
+    let mut candidate = None;
+    for line in smaps.lines() {
+        if let Some(range) = mapping(line) {
+            candidate = range;
+        } else if let Some(rest) = line.strip_prefix("Anonymous:") {
+            ranges.extend(candidate.take().filter(|_| rest.split_ascii_whitespace().next() == Some("0")));
+        }
+    }
+    ranges
+}
+
+/// The range of a line that heads a mapping, if that one is private, of a file, and not writable.
+fn mapping(line: &str) -> Option<Option<(usize, usize)>> {
     let mut fields = line.split_ascii_whitespace();
-    let (range, permissions, path) = (fields.next()?, fields.next()?, fields.nth(3)?);
-    let (start, end) = range.split_once('-')?;
+    let (start, end) = fields.next()?.split_once('-')?;
     let address = |text| usize::from_str_radix(text, 16).ok();
-    (permissions == "r-xp" && path.starts_with('/')).then_some((address(start)?, address(end)?))
+    let range = (address(start)?, address(end)?);
+    let permissions = fields.next()?;
+    let of_a_file = fields.nth(3).is_some_and(|path| path.starts_with('/'));
+    Some((of_a_file && matches!(permissions, "r-xp" | "r--p")).then_some(range))
 }
 
 #[cfg(test)]
@@ -100,14 +117,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_of_files_is_let_go() {
-        let line = |permissions, path| format!("7f00-7f10 {permissions} 00001000 fe:00 1234 {path}");
-        assert_eq!(code_mapping(&line("r-xp", "/usr/bin/x")), Some((0x7f00, 0x7f10)));
-        for (permissions, path) in
-            [("r--p", "/usr/bin/x"), ("rw-p", "/usr/bin/x"), ("r-xp", "[vdso]"), ("r-xp", "")]
-        {
-            assert_eq!(code_mapping(&line(permissions, path)), None);
-        }
+    fn only_what_the_file_still_holds_is_let_go() {
+        let mapping = |range, permissions, path, anonymous| {
+            format!(
+                "{range} {permissions} 00001000 fe:00 1234 {path}\nRss: 8 kB\nAnonymous: {anonymous} kB\n"
+            )
+        };
+        let smaps = [
+            mapping("1000-2000", "r--p", "/usr/bin/x", 0),
+            mapping("2000-3000", "r-xp", "/usr/bin/x", 0),
+            // Relocated, then made read-only.
+            mapping("3000-4000", "r--p", "/usr/bin/x", 4),
+            mapping("4000-5000", "rw-p", "/usr/bin/x", 0),
+            mapping("5000-6000", "r--s", "/usr/bin/x", 0),
+            mapping("7f00-7f10", "r-xp", "[vdso]", 0),
+            mapping("8000-9000", "r--p", "", 0),
+        ]
+        .concat();
+        assert_eq!(unchanged_mappings(&smaps), [(0x1000, 0x2000), (0x2000, 0x3000)]);
     }
 
     #[test]

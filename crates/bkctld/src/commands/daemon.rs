@@ -50,6 +50,7 @@ fn listen(name: Option<&OsString>, config: Option<&OsString>) -> Result<(), Fail
             port,
             listen: config.listen_addresses()?.into_iter().map(|listen| listen.address).collect(),
             allowed: config.allowed_addresses()?.iter().map(|address| address.network()).collect(),
+            log_level: config.log_level()?,
             isolation: policy.isolation,
             limits: policy.limits,
         })
