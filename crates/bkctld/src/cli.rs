@@ -2,17 +2,15 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bkctld_core::Settings;
-use bkctld_core::config;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use jiff::Zoned;
 
 use crate::commands::Command;
-use crate::context::Context;
+use crate::context::{Context, read_settings};
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, Verbosity};
 
@@ -68,13 +66,9 @@ struct Options {
 }
 
 /// Runs the program with these arguments, the program's name first.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.collect();
-    if let Some(code) = crate::commands::daemon::run_if_asked(&arguments) {
-        return code;
-    }
+pub fn run(arguments: &[OsString]) -> ExitCode {
     let cli =
-        Cli::command().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+        Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match cli {
         Ok(cli) => dispatch(cli),
         Err(error) => wrong_usage(&error),
@@ -127,18 +121,6 @@ fn prepare(options: &Options) -> Result<Context, Failure> {
         ui.warning(warning);
     }
     Ok(Context { settings, ui, now: Zoned::now() })
-}
-
-/// The settings from the file that the option or `BKCTLD_CONFIG` names, else from the usual place.
-pub fn read_settings(file: Option<&Path>) -> Result<(Settings, Vec<config::Warning>), Failure> {
-    let from_environment =
-        std::env::var_os("BKCTLD_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-    // Absolute, because a listener that is started with it has another working directory.
-    let file = file
-        .map(Path::to_path_buf)
-        .or(from_environment)
-        .map(|file| std::path::absolute(&file).unwrap_or(file));
-    Ok(Settings::read(file.as_deref(), &|name| std::env::var(name).ok())?)
 }
 
 fn wrong_usage(error: &clap::Error) -> ExitCode {

@@ -2,11 +2,12 @@
 //! one jail or on all of them.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use bkctld_core::{Error, Jail, JailName, Settings, jail};
+use bkctld_core::{Error, Jail, JailName, Settings, config, jail};
 use bkctld_sandbox::service;
 use jiff::Zoned;
 use serde::Serialize;
@@ -97,6 +98,18 @@ struct JailResult<'a> {
     jail: &'a JailName,
     #[serde(flatten)]
     outcome: Outcome,
+}
+
+/// The settings from the file that the option or `BKCTLD_CONFIG` names, else from the usual place.
+pub fn read_settings(file: Option<&Path>) -> Result<(Settings, Vec<config::Warning>), Failure> {
+    let from_environment =
+        std::env::var_os("BKCTLD_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    // Absolute, because a listener that is started with it has another working directory.
+    let file = file
+        .map(Path::to_path_buf)
+        .or(from_environment)
+        .map(|file| std::path::absolute(&file).unwrap_or(file));
+    Ok(Settings::read(file.as_deref(), &|name| std::env::var(name).ok())?)
 }
 
 impl Context {

@@ -4,11 +4,14 @@
 mod cli;
 mod commands;
 mod context;
+mod daemon;
 mod exit;
 mod ui;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run(std::env::args_os())
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    daemon::run_if_asked(&arguments).unwrap_or_else(|| cli::run(&arguments))
 }

@@ -1,7 +1,5 @@
 //! The commands, one file each.
 
-pub mod daemon;
-
 mod inc;
 mod init;
 mod ip;

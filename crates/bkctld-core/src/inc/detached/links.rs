@@ -3,12 +3,31 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::Stat;
+use bkctld_sys::btrfs;
+use rustix::fs::{Stat, fstatfs};
 
 use super::node::Node;
 use super::signature::Signature;
+
+/// `EXT4_LINK_MAX`; the magic number is that of ext2 and ext3 too, which allow 32,000: there the
+/// kernel's refusal is what counts.
+const EXT4_LINKS: u64 = 65_000;
+const EXT4_MAGIC: u64 = 0xef53;
+/// `BTRFS_LINK_MAX`.
+const BTRFS_LINKS: u64 = 65_535;
+
+/// How many names an inode can have where the descriptor is, as far as is known.
+pub(super) fn link_max(fd: impl AsFd) -> std::io::Result<u64> {
+    let fd = fd.as_fd();
+    if btrfs::is_btrfs(fd)? {
+        return Ok(BTRFS_LINKS);
+    }
+    let is_ext4 = fstatfs(fd)?.f_type as u64 & 0xffff_ffff == EXT4_MAGIC;
+    Ok(if is_ext4 { EXT4_LINKS } else { u64::MAX })
+}
 
 type Inode = (u64, u64);
 

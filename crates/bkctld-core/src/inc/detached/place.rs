@@ -2,11 +2,9 @@
 //! link to another name in the new inc, or as a new inode.
 
 use std::ffi::CStr;
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bkctld_sys::btrfs;
-use rustix::fs::{AtFlags, Stat, fstatfs, linkat, statat};
+use rustix::fs::{AtFlags, Stat, linkat, statat};
 use rustix::io::Errno;
 
 use super::copy::{Failure, Skip};
@@ -14,23 +12,6 @@ use super::index::Known;
 use super::links::{Claim, Placed};
 use super::signature::{Signature, ctime};
 use super::tree::{Build, Halt, Here};
-
-/// `EXT4_LINK_MAX`; the magic number is that of ext2 and ext3 too, which allow 32,000: there the
-/// kernel's refusal is what counts.
-const EXT4_LINKS: u64 = 65_000;
-const EXT4_MAGIC: u64 = 0xef53;
-/// `BTRFS_LINK_MAX`.
-const BTRFS_LINKS: u64 = 65_535;
-
-/// How many names an inode can have where the descriptor is, as far as is known.
-pub(super) fn link_max(fd: impl AsFd) -> std::io::Result<u64> {
-    let fd = fd.as_fd();
-    if btrfs::is_btrfs(fd)? {
-        return Ok(BTRFS_LINKS);
-    }
-    let is_ext4 = fstatfs(fd)?.f_type as u64 & 0xffff_ffff == EXT4_MAGIC;
-    Ok(if is_ext4 { EXT4_LINKS } else { u64::MAX })
-}
 
 impl Build<'_> {
     /// Brings the name into the inc. Gives back what the next inc may compare the live file with;

@@ -11,7 +11,7 @@ use bkctld_core::runtime::RuntimeStore;
 use bkctld_core::{Jail, JailName, Settings};
 use bkctld_sandbox::{ListenerConfig, Service};
 
-use crate::cli::read_settings;
+use crate::context::read_settings;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, Verbosity};
 
