@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 use jiff::Zoned;
 
 use crate::commands::Command;
@@ -14,9 +14,11 @@ use crate::context::{Context, read_settings};
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, Verbosity};
 
-const LICENCE: &str = "\
-Licence AGPL-3.0-or-later: GNU Affero General Public License version 3 or later.
-This is free software; there is no warranty, to the extent permitted by law.";
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nLicence AGPL-3.0-or-later: GNU Affero General Public License version 3 or later.",
+    "\nThis is free software; there is no warranty, to the extent permitted by law.",
+);
 
 /// bkctld - a backup receiver: one jailed SSH service for each client machine
 #[derive(Parser)]
@@ -36,12 +38,12 @@ struct Cli {
 /// The options that stand before or after any command.
 #[derive(Args)]
 struct Options {
-    /// Show this help
-    #[arg(short = 'h', short_alias = '?', long, global = true)]
-    help: bool,
+    /// Show this help, or that of a command (also: -?)
+    #[arg(short = 'h', short_alias = '?', long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
     /// Show version and licence
-    #[arg(short = 'V', long, global = true)]
-    version: bool,
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version)]
+    version: Option<bool>,
     /// Ask nothing; what is so already is no error (also: FORCE=1)
     #[arg(short, long, global = true)]
     force: bool,
@@ -67,36 +69,52 @@ struct Options {
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    let cli =
-        Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    match cli {
+    let matches = definition().try_get_matches_from(with_command_of_name(arguments));
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => dispatch(cli),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            plain_ui().text(error.render());
+            Exit::Done.into()
+        }
         Err(error) => wrong_usage(&error),
     }
 }
 
+/// A program that is called `bkctld-COMMAND` is that command: the entry points that scripts of the
+/// original call.
+fn with_command_of_name(arguments: &[OsString]) -> Vec<OsString> {
+    let mut arguments = arguments.to_vec();
+    let called = arguments.first().and_then(|path| Path::new(path).file_name()?.to_str());
+    if let Some(command) = called.and_then(|name| name.strip_prefix("bkctld-")).map(OsString::from) {
+        arguments.insert(1, command);
+    }
+    arguments
+}
+
+fn plain_ui() -> Ui {
+    Ui::new(Verbosity::Normal, false, true)
+}
+
+/// The command line with our own help: clap's has no line that shows a command's usage.
+fn definition() -> clap::Command {
+    let mut cli = Cli::command().version(VERSION).propagate_version(true);
+    let names: Vec<String> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
+        let help = command_help(&name);
+        cli = cli.mut_subcommand(&name, |command| command.override_help(help));
+    }
+    cli.override_help(help())
+}
+
 fn dispatch(cli: Cli) -> ExitCode {
-    let Cli { options, command } = cli;
-    let plain = Ui::new(Verbosity::Normal, false, true);
-    if options.version {
-        plain.line(format_args!("bkctld {}\n{LICENCE}", env!("CARGO_PKG_VERSION")));
-        return Exit::Done.into();
-    }
-    if options.help {
-        plain.text(match command.as_ref().map(Command::name) {
-            Some(name) => command_help(name),
-            None => help(),
-        });
-        return Exit::Done.into();
-    }
-    let Some(command) = command else {
+    let Some(command) = cli.command else {
         let _ = write!(std::io::stderr(), "bkctld: no command given\n\n{}", help());
         return Exit::Error.into();
     };
-    match prepare(&options).and_then(|context| command.run(&context)) {
+    match prepare(&cli.options).and_then(|context| command.run(&context)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            plain.error(&failure);
+            plain_ui().error(&failure);
             failure.exit.into()
         }
     }
@@ -137,7 +155,7 @@ fn wrong_usage(error: &clap::Error) -> ExitCode {
         write!(
             stderr,
             "bkctld: {}\n\n{}",
-            bkctld_core::text::printable(first.replace('\n', " ").as_bytes()),
+            bkctld_core::text::printable(first.split_whitespace().collect::<Vec<_>>().join(" ").as_bytes()),
             help()
         )
     };
@@ -207,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
