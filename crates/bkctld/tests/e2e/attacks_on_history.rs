@@ -39,6 +39,7 @@ on_each_fs! {
         let push: [&str; 6] = ["-aHAX", "--numeric-ids", "--delete", "--inplace", &from, "jail:/data/"];
         let mut hour = -11;
         client.rsync(&push).ok();
+        server.settle();
         server.take_inc(hour, "a");
         // A second one, which shares what it can with the first.
         hour += 1;

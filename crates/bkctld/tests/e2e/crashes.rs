@@ -37,6 +37,7 @@ on_each_fs! {
         fs::create_dir(&kinds).unwrap();
         tree::every_kind(&kinds);
         let expected = Digest::of(&server.jail("a"));
+        server.settle();
         let mut delay = 2;
         let mut killed_in_the_middle = 0;
         for hour in -11..0 {
@@ -59,6 +60,7 @@ on_each_fs! {
         let server = Server::on(fs);
         server.init("a");
         tree::many(&server.data("a"), 4000);
+        server.settle();
         let mut names = Vec::new();
         for hour in -6..0 {
             names.push(server.take_inc(hour, "a"));

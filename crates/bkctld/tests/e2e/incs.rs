@@ -52,6 +52,7 @@ on_each_fs! {
             "touch -r new stamp; printf 'nEw\\n' > new; touch -r stamp new",
         ];
         let mut taken = Vec::new();
+        server.settle();
         for (hour, step) in steps.iter().enumerate() {
             sh(&format!("cd {}; {step}", data.display()));
             let expected = Digest::of(&server.jail("a"));
@@ -69,6 +70,7 @@ on_each_fs! {
         server.init("a");
         tree::many(&server.data("a"), 300);
         write(&server.data("a").join("big"), vec![1; 20 << 20]);
+        server.settle();
         server.take_inc(-2, "a");
         sh("sync");
         let before = free_bytes(&server.backup());
@@ -190,6 +192,7 @@ as_root! {
             data.display()
         ));
         let expected = Digest::of(&server.jail("a"));
+        server.settle();
         for hour in 0..3 {
             let inc = server.take_inc(hour, "a");
             expected.assert_same(&Digest::of(&inc), "an inc beyond the link limit");

@@ -21,11 +21,24 @@ impl<'s> Client<'s> {
     /// Makes a key pair, and gives its public half to the jail.
     #[track_caller]
     pub fn new(server: &'s Server, jail: &str) -> Client<'s> {
+        let dir = Client::make_key(server, jail);
+        let client = Client { port: server.port(jail), dir, server: PhantomData };
+        server.bkctld(&["key", jail, &client.file("id.pub")]).ok();
+        Client::trust(server, jail);
+        client
+    }
+
+    /// Makes the directory of the client of this jail, and a key pair in it.
+    pub fn make_key(server: &Server, jail: &str) -> PathBuf {
         let dir = server.path(&format!("client-{jail}"));
         fs::create_dir_all(&dir).expect("client directory");
         sh(&format!("ssh-keygen -q -t ed25519 -N '' -C {jail} -f {}/id", dir.display()));
-        let client = Client { port: server.port(jail), dir, server: PhantomData };
-        server.bkctld(&["key", jail, &client.file("id.pub")]).ok();
+        dir
+    }
+
+    /// Makes the host keys of the jail known to its client.
+    #[track_caller]
+    pub fn trust(server: &Server, jail: &str) {
         let etc = server.jail(jail).join("rootfs/etc/ssh");
         let mut known = String::new();
         for entry in fs::read_dir(&etc).expect("etc/ssh").flatten() {
@@ -35,8 +48,7 @@ impl<'s> Client<'s> {
             }
         }
         assert!(!known.is_empty(), "the jail has no host keys");
-        fs::write(client.dir.join("known_hosts"), known).expect("known_hosts");
-        client
+        fs::write(server.path(&format!("client-{jail}/known_hosts")), known).expect("known_hosts");
     }
 
     /// A file of the client, as text.

@@ -197,6 +197,12 @@ impl Server {
         new[0].clone()
     }
 
+    /// Waits until what was written so far is so old that the next inc can tell it from what is
+    /// written after it, by the file system's clock: only then is it shared between incs.
+    pub fn settle(&self) {
+        std::thread::sleep(Duration::from_millis(2500));
+    }
+
     /// Digests of all incs of a jail.
     pub fn digests(&self, name: &str) -> Vec<(PathBuf, Digest)> {
         self.incs(name).into_iter().map(|inc| (inc.clone(), Digest::of(&inc))).collect()
