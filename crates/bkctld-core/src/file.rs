@@ -1,10 +1,12 @@
 //! Reading and replacing the small files of configuration and state. Nothing else in the program
 //! opens such a file for writing, so owner, mode and atomicity are decided in one place.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::error::{Error, IoContext, Result};
 
@@ -50,7 +52,9 @@ pub fn replace_with(path: &Path, mode: u32, content: &[u8], sync: Sync) -> Resul
 
 /// Reads a small file that only the administrator can write; `None` when there is none.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    // Without O_NONBLOCK a fifo under this name would hold us until somebody writes into it.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).context("cannot read", path),

@@ -1,7 +1,6 @@
 //! Starting, stopping and reloading the listener of a jail from outside, where systemd does not.
 //! What is on is told by locks, which the kernel takes from the dead.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -36,18 +35,13 @@ pub fn is_on(jail: &Jail) -> Result<bool> {
 ///
 /// # Errors
 /// What the listener says against starting: a port in use, no host keys, …
-pub fn start_background(
-    jail: &Jail,
-    program: impl AsRef<OsStr>,
-    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
-) -> Result<()> {
+pub fn start_background(jail: &Jail, mut supervisor: Command) -> Result<()> {
     if is_on(jail)? {
         return Ok(());
     }
     // The supervisor stays for long and must not hold what this process happens to have open.
     close_on_exec_from_3().context("cannot close", "descriptors")?;
-    let mut supervisor = Command::new(program)
-        .args(args)
+    let mut supervisor = supervisor
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

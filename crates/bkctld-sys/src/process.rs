@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::{Pid, Signal};
 
@@ -25,6 +27,15 @@ pub fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
             exit_now(child())
         }
         pid => Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error),
+    }
+}
+
+/// Has the kernel kill the command's process when the calling thread dies: an orphan must not go on
+/// with work whose result nobody awaits.
+pub fn die_with_the_caller(command: &mut Command) {
+    // SAFETY: between fork and exec only this one system call is made, which takes no lock.
+    unsafe {
+        command.pre_exec(|| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?));
     }
 }
 

@@ -1,9 +1,8 @@
-//! `run J [CONFIG]` and `supervise J [CONFIG]`: the processes behind a started jail. Nobody types
+//! `run J` and `supervise J`: the processes behind a started jail. Nobody types
 //! these. They are recognised before the command line is parsed, because an idle listener should
 //! hold as little memory as it can: there may be a thousand of them.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use bkctld_core::jail::{SessionPolicy, SshdConfig};
@@ -22,7 +21,7 @@ pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
         Some("supervise") => supervise,
         _ => return None,
     };
-    let exit = match daemon(arguments.get(2), arguments.get(3)) {
+    let exit = match daemon(arguments.get(2)) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             Ui::new(Verbosity::Normal, false, true).error(&failure);
@@ -32,8 +31,8 @@ pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
     Some(exit.into())
 }
 
-fn listen(name: Option<&OsString>, config: Option<&OsString>) -> Result<(), Failure> {
-    let (settings, jail) = jail(name, config)?;
+fn listen(name: Option<&OsString>) -> Result<(), Failure> {
+    let (settings, jail) = jail(name)?;
     let systemd = std::env::var_os("NOTIFY_SOCKET").is_some();
     let service = Service {
         runtime: RuntimeStore::new(&settings).current(),
@@ -57,20 +56,19 @@ fn listen(name: Option<&OsString>, config: Option<&OsString>) -> Result<(), Fail
     })?)
 }
 
-fn supervise(name: Option<&OsString>, config: Option<&OsString>) -> Result<(), Failure> {
-    let (settings, jail) = jail(name, config)?;
-    let mut arguments = vec![OsString::from("run"), OsString::from(jail.name().as_str())];
-    arguments.extend(settings.file.map(|file| file.into_os_string()));
+fn supervise(name: Option<&OsString>) -> Result<(), Failure> {
+    let (_, jail) = jail(name)?;
+    let arguments = [OsString::from("run"), OsString::from(jail.name().as_str())];
     Ok(bkctld_sandbox::supervise(&jail, "/proc/self/exe", &arguments)?)
 }
 
-fn jail(name: Option<&OsString>, config: Option<&OsString>) -> Result<(Settings, Jail), Failure> {
+fn jail(name: Option<&OsString>) -> Result<(Settings, Jail), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::error("must be run as root"));
     }
     let name: JailName = name.and_then(|name| name.to_str()).unwrap_or_default().parse()?;
     // Warnings were said by the command that starts the jail.
-    let (settings, _) = read_settings(config.map(Path::new))?;
+    let (settings, _) = read_settings(None)?;
     let jail = Jail::open(&settings, name)?;
     jail.require_current_format()?;
     Ok((settings, jail))

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use bkctld_sys::btrfs;
+use bkctld_sys::process::die_with_the_caller;
 
 use super::list::Ports;
 use super::sshd_config::SshdConfig;
@@ -145,20 +146,21 @@ impl HostKeys {
         let mut keys = HostKeys { running: Vec::new() };
         for kind in HOST_KEYS {
             let path = dir.join(format!("ssh_host_{kind}_key"));
-            let child = Command::new("ssh-keygen")
+            let mut keygen = Command::new("ssh-keygen");
+            keygen
                 .args(["-q", "-N", "", "-C", &format!("root@{}", jail.name()), "-t", kind, "-f"])
                 .arg(&path)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
-                .stderr(Stdio::piped())
-                .spawn()
-                .map_err(|error| match error.kind() {
-                    io::ErrorKind::NotFound => Error::Refused(
-                        "cannot find ssh-keygen on this server: install the package openssh-client"
-                            .to_owned(),
-                    ),
-                    _ => Error::Io { doing: "cannot run", path: "ssh-keygen".into(), source: error },
-                })?;
+                .stderr(Stdio::piped());
+            // Were `init` killed, this would write into the directory of the next try.
+            die_with_the_caller(&mut keygen);
+            let child = keygen.spawn().map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Error::Refused(
+                    "cannot find ssh-keygen on this server: install the package openssh-client".to_owned(),
+                ),
+                _ => Error::Io { doing: "cannot run", path: "ssh-keygen".into(), source: error },
+            })?;
             keys.running.push(child);
         }
         Ok(keys)

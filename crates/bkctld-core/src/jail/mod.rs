@@ -21,7 +21,7 @@ pub use layout::{clear_old_programs, lay_out};
 pub use list::{Ports, list};
 pub use name::JailName;
 pub use port::Port;
-pub use remove::remove;
+pub use remove::{clear_leftovers, remove};
 pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
 
@@ -31,6 +31,10 @@ use crate::lock::Lock;
 
 /// The on-disk format that this program makes and serves.
 pub const FORMAT_VERSION: u32 = 2;
+
+/// What the names of a jail in the making, and of one on its way out, begin with.
+const MAKING: &str = ".init-";
+const REMOVING: &str = ".remove-";
 
 /// Where everything of one jail lies. The value says nothing about whether it exists.
 #[derive(Clone, Debug)]
@@ -161,7 +165,7 @@ impl Jail {
     /// The same jail with its directory beside its place, for building it there. No such name is a
     /// jail's, since those begin with a letter or digit.
     fn in_the_making(&self) -> Jail {
-        let dir = self.dir.with_file_name(format!(".init-{}", self.name));
+        let dir = self.dir.with_file_name(format!("{MAKING}{}", self.name));
         Jail { dir, ..self.clone() }
     }
 

@@ -6,10 +6,11 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::Jail;
+use super::{Jail, JailName, MAKING, REMOVING};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall;
+use crate::lock::Lock;
 
 /// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:
 /// a run that is interrupted leaves a jail that is still listed, so that it can be run again. The
@@ -26,6 +27,27 @@ pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
     renamed_away(jail.dir())
 }
 
+/// Deletes what interrupted runs of `init` and `remove` left of any jail that nobody works on now.
+pub fn clear_leftovers(settings: &Settings) -> Result<()> {
+    let mut cleared = Ok(());
+    for dir in [&settings.jail_dir, &settings.inc_dir] {
+        for entry in fs::read_dir(dir).context("cannot read", dir)? {
+            let entry = entry.context("cannot read", dir)?;
+            let Some(name) = entry.file_name().to_str().and_then(owner_of_leftover) else { continue };
+            let jail = Jail::new(settings, name);
+            if let Some(_lock) = Lock::try_take(&jail.config_lock())? {
+                // One that cannot be deleted does not keep the others.
+                cleared = cleared.and(tree(&entry.path()));
+            }
+        }
+    }
+    cleared
+}
+
+fn owner_of_leftover(name: &str) -> Option<JailName> {
+    [REMOVING, MAKING].iter().find_map(|prefix| name.strip_prefix(prefix)?.parse().ok())
+}
+
 /// Deletes the directory of a jail, or of its incs: under a hidden name, so that what is left after
 /// an interruption is never taken for a jail or an inc. Hidden names are no jail's, since those begin
 /// with a letter or digit.
@@ -33,7 +55,7 @@ fn renamed_away(dir: &Path) -> Result<()> {
     let Some(name) = dir.file_name() else {
         return Ok(());
     };
-    let mut hidden = OsString::from(".remove-");
+    let mut hidden = OsString::from(REMOVING);
     hidden.push(name);
     let aside = dir.with_file_name(hidden);
     tree(&aside)?;

@@ -3,7 +3,7 @@
 
 mod systemd;
 
-use std::ffi::OsString;
+use std::process::Command;
 
 use bkctld_core::config::ServiceManager;
 use bkctld_core::error::{IoContext, JailContext, Result};
@@ -70,12 +70,16 @@ pub fn reload(jail: &Jail) -> Result<()> {
     control::reload(jail).for_jail(jail.name())
 }
 
-/// Runs this very program again, as `supervise J [CONFIG]`.
+/// Runs this very program again, as `supervise J`. The configuration goes through the environment,
+/// which sessions cannot read; they can read the arguments that their first process inherits.
 fn start_background(settings: &Settings, jail: &Jail) -> Result<()> {
     let program = std::env::current_exe().context("cannot find", "this program")?;
-    let mut args = vec![OsString::from("supervise"), OsString::from(jail.name().as_str())];
-    args.extend(settings.file.as_ref().map(|file| file.clone().into_os_string()));
-    control::start_background(jail, program, args)
+    let mut supervisor = Command::new(program);
+    supervisor.args(["supervise", jail.name().as_str()]);
+    if let Some(file) = &settings.file {
+        supervisor.env("BKCTLD_CONFIG", file);
+    }
+    control::start_background(jail, supervisor)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

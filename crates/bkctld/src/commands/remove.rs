@@ -19,7 +19,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         && !Jail::new(&context.settings, name.clone()).exists()
     {
         context.ui.warning(format_args!("no jail named '{name}': nothing to remove"));
-        return Ok(Exit::Done);
+        return clear_leftovers(context).map(|()| Exit::Done);
     }
     let names = context.names(&arguments.target)?;
     let mut agreed = Vec::new();
@@ -32,7 +32,13 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         return Ok(Exit::AnsweredNo);
     }
     let exit = context.for_each("remove", &agreed, |name| remove(context, name));
+    clear_leftovers(context)?;
     Ok(if exit == Exit::Done && agreed.len() < names.len() { Exit::AnsweredNo } else { exit })
+}
+
+/// A removal that could not finish has left a hidden directory, of a jail that is listed no more.
+fn clear_leftovers(context: &Context) -> Result<(), Failure> {
+    if context.settings.dry_run { Ok(()) } else { Ok(jail::clear_leftovers(&context.settings)?) }
 }
 
 fn asks(context: &Context, name: &JailName) -> bool {

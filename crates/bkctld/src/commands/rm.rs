@@ -18,7 +18,7 @@ pub type Arguments = SomeJails;
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let Some(_running) = Lock::try_take(&context.settings.lock_dir.join("rm"))? else {
-        context.ui.notice("another rm is running; it is left to finish, nothing is done here");
+        context.ui.warning("another rm is running; it is left to finish, nothing is done here");
         return Ok(Exit::Done);
     };
     // From INCDIR, so that the incs of archived jails expire too.
