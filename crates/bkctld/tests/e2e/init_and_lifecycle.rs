@@ -104,6 +104,19 @@ on_each_fs! {
 }
 
 as_root! {
+    /// As systemd has it: there no session could be made as long as its mounts were not made private.
+    fn a_jail_starts_where_all_mounts_are_shared() {
+        let server = Server::on(FsKind::Ext4);
+        let client = server.init("a");
+        let plain = server.command(&["start", "a"]);
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--propagation", "shared"]).arg(plain.get_program()).args(plain.get_args());
+        server.environment(&mut command);
+        run(command).ok();
+        client.ssh("echo here > /data/f").ok();
+        assert_eq!(fs::read_to_string(server.data("a").join("f")).unwrap(), "here\n");
+    }
+
     fn init_of_a_jail_that_exists_changes_nothing() {
         let server = Server::on(FsKind::Ext4);
         server.bkctld(&["init", "a"]).ok();

@@ -126,6 +126,46 @@ as_root! {
         assert_eq!(left, expected);
     }
 
+    /// The clock runs 2000 times as fast as it should, and passes midnight while `rm` is at work.
+    fn a_run_over_midnight_judges_every_jail_by_one_day() {
+        const JAILS: usize = 300;
+        let server = Server::on(FsKind::Ext4);
+        for at in 0..JAILS {
+            let jail = format!("j{at:03}");
+            write(&server.path("conf").join(format!("{jail}.d/incs_policy")), "+%Y-%m-%d.-0day\n");
+            for day in ["2026-03-31-02", "2026-04-01-00"] {
+                fs::create_dir_all(server.path("backup/incs").join(&jail).join(day)).unwrap();
+            }
+        }
+        let mut passed_midnight_at_work = false;
+        for seconds_before in [20, 40, 80, 160, 320, 640] {
+            let (hour, rest) = (23, 3600 - seconds_before);
+            let begin = format!("@2026-03-31 {hour}:{:02}:{:02} x2000", rest / 60, rest % 60);
+            let plain = server.command(&["-n", "--json", "rm"]);
+            let mut command = std::process::Command::new("faketime");
+            command.args(["-f", &begin]).arg(plain.get_program()).args(plain.get_args());
+            server.environment(&mut command);
+            let started = std::time::Instant::now();
+            let plan = run(command).ok().json();
+            let took = started.elapsed().as_secs_f64() * 2000.0;
+            let kept_by_rule = |result: &serde_json::Value| -> Vec<String> {
+                let incs = result["incs"].as_array().unwrap().iter();
+                incs.filter(|inc| inc["reason"].as_str().unwrap().starts_with("kept by"))
+                    .map(|inc| inc["inc"].as_str().unwrap().to_owned())
+                    .collect()
+            };
+            let results = plan["results"].as_array().unwrap();
+            assert_eq!(results.len(), JAILS);
+            let first = kept_by_rule(&results[0]);
+            assert_eq!(first.len(), 1, "{first:?}");
+            for result in results {
+                assert_eq!(kept_by_rule(result), first, "{result}");
+            }
+            passed_midnight_at_work |= first[0].starts_with("2026-03-31") && took > f64::from(seconds_before);
+        }
+        assert!(passed_midnight_at_work, "no run began before midnight and ended after it");
+    }
+
     fn a_plan_gives_the_reason_for_each_inc() {
         let server = Server::on(FsKind::Ext4);
         server.init("a");
