@@ -72,6 +72,11 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 /// What can be told of the jail; what can not is among the problems.
 fn of(context: &Context, jail: &Jail) -> Status {
     let mut problems = Vec::new();
+    if let Err(error) = jail.require_current_format() {
+        // Of another format only what lies outside of the jail can be told.
+        context.ui.warning(Failure::from(error));
+        return unknown(jail, &mut problems);
+    }
     let config = note(&mut problems, SshdConfig::read(jail));
     let on = note(&mut problems, jail.is_on()).unwrap_or(false);
     let sessions = context.ui.json().then(|| Sessions {
@@ -92,6 +97,19 @@ fn of(context: &Context, jail: &Jail) -> Status {
         isolation: isolation.map_or(Isolation::Full, |policy| policy.isolation),
         sessions,
         problems: problems.into_iter().map(|problem| problem.in_jail(jail.name()).to_string()).collect(),
+    }
+}
+
+fn unknown(jail: &Jail, problems: &mut Vec<bkctld_core::Error>) -> Status {
+    Status {
+        name: jail.name().clone(),
+        status: "OFF",
+        port: None,
+        retention: note(problems, Retention::of(jail)).unwrap_or(Retention::None),
+        addresses: Vec::new(),
+        isolation: Isolation::Full,
+        sessions: None,
+        problems: Vec::new(),
     }
 }
 

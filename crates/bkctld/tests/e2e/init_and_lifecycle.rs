@@ -317,6 +317,7 @@ as_root! {
             server.bkctld(&[command, "old"]).exits(3).warns("old");
         }
         assert!(server.incs("old").is_empty());
+        server.bkctld(&["status", "all"]).ok().says("old").warns("format version 1");
         before.assert_same(&Digest::of(&old), "a version-1 jail");
         assert_eq!(server.bkctld(&["list"]).ok().lines(), ["old"]);
         server.bkctld(&["init", "new"]).ok();
