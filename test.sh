@@ -31,4 +31,4 @@ cd "$here"
 # A mount and a pid namespace: when the run ends, however it ends, the kernel unmounts and kills
 # whatever a broken test left. Each test makes a network for itself.
 exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-    cargo test --workspace "$@"
+    cargo test --workspace --no-fail-fast "$@"

@@ -32,7 +32,7 @@ fn act(mode: &str, base: &Path, name: &str) -> Result<()> {
     let jail = Jail::open(&settings, name.parse()?)?;
     if mode == "supervise" {
         let args = ["supervised".into(), base.into(), name.into()];
-        return supervise(&jail, "/proc/self/exe", &args);
+        return supervise(&jail, std::path::Path::new("/proc/self/exe"), &args);
     }
     let service = Service {
         runtime: settings.data_dir.join("runtime/current"),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ const STEADY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When the first listener does not become ready, or another supervisor has the jail.
-pub fn supervise(jail: &Jail, program: &str, args: &[OsString]) -> Result<()> {
+pub fn supervise(jail: &Jail, program: &Path, args: &[OsString]) -> Result<()> {
     // A session of its own outlives the shell and terminal that started it.
     let _ = setsid();
     let begun = Supervisor::begin(jail, program, args);
@@ -56,7 +57,7 @@ pub fn supervise(jail: &Jail, program: &str, args: &[OsString]) -> Result<()> {
 
 struct Supervisor<'a> {
     jail: &'a Jail,
-    program: &'a str,
+    program: &'a Path,
     args: &'a [OsString],
     signals: SignalFd,
     child: Option<(Child, Instant)>,
@@ -65,7 +66,7 @@ struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    fn begin(jail: &'a Jail, program: &'a str, args: &'a [OsString]) -> Result<Supervisor<'a>> {
+    fn begin(jail: &'a Jail, program: &'a Path, args: &'a [OsString]) -> Result<Supervisor<'a>> {
         let lock = Lock::try_take(&jail.supervisor_lock())?
             .ok_or_else(|| Error::Refused("another process starts or supervises this jail".into()))?;
         sign(&lock)?;

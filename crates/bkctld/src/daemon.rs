@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use bkctld_core::error::IoContext;
 use bkctld_core::jail::{SessionPolicy, SshdConfig};
 use bkctld_core::runtime::RuntimeStore;
 use bkctld_core::{Jail, JailName, Settings};
@@ -59,7 +60,10 @@ fn listen(name: Option<&OsString>) -> Result<(), Failure> {
 fn supervise(name: Option<&OsString>) -> Result<(), Failure> {
     let (_, jail) = jail(name)?;
     let arguments = [OsString::from("run"), OsString::from(jail.name().as_str())];
-    Ok(bkctld_sandbox::supervise(&jail, "/proc/self/exe", &arguments)?)
+    // By its path, so that after an upgrade a listener that is started again is the new program, and
+    // so that it bears the program's name in a list of processes.
+    let program = std::env::current_exe().context("cannot find", "this program")?;
+    Ok(bkctld_sandbox::supervise(&jail, &program, &arguments)?)
 }
 
 fn jail(name: Option<&OsString>) -> Result<(Settings, Jail), Failure> {
