@@ -41,20 +41,8 @@ pub(crate) struct Connection<'a> {
 /// Serves the connection to its end; returns the exit code.
 pub(crate) fn run(connection: Connection<'_>) -> i32 {
     let begin = Timestamp::now();
-    let record = SessionRecord {
-        id: format!("{}-{}", begin.as_microsecond(), getpid().as_raw_nonzero()),
-        begin,
-        end: None,
-        source: connection.peer.ip(),
-        source_port: connection.peer.port(),
-        key: None,
-        kind: None,
-        command: None,
-        exit: None,
-        bytes_in: 0,
-        bytes_out: 0,
-        ending: None,
-    };
+    let id = format!("{}-{}", begin.as_microsecond(), getpid().as_raw_nonzero());
+    let record = SessionRecord::begun(id, begin, connection.peer);
     let mut session = Session {
         log: LogWriter::new(&connection.service.jail, &record.id),
         active: ActiveSession::begin(&connection.service.jail, &record).ok(),

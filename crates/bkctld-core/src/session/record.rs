@@ -1,6 +1,6 @@
 //! The record of one session.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,26 @@ pub struct SessionRecord {
     pub bytes_out: u64,
     /// How the session ended; none while it is active.
     pub ending: Option<Ending>,
+}
+
+impl SessionRecord {
+    /// The record of a session that begins: nothing but where it comes from is known.
+    pub fn begun(id: String, begin: Timestamp, source: SocketAddr) -> SessionRecord {
+        SessionRecord {
+            id,
+            begin,
+            end: None,
+            source: source.ip(),
+            source_port: source.port(),
+            key: None,
+            kind: None,
+            command: None,
+            exit: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            ending: None,
+        }
+    }
 }
 
 /// What a session was for. Ordered: where a session starts several programs, the greatest counts.

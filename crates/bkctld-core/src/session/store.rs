@@ -157,20 +157,8 @@ mod tests {
 
     fn fixture(dir: &Path) -> (Jail, SessionRecord) {
         let settings = Settings { data_dir: dir.into(), ..Settings::default() };
-        let record = SessionRecord {
-            id: "1-2".into(),
-            begin: Timestamp::UNIX_EPOCH,
-            end: None,
-            source: "192.0.2.1".parse().unwrap(),
-            source_port: 4,
-            key: None,
-            kind: None,
-            command: None,
-            exit: None,
-            bytes_in: 0,
-            bytes_out: 0,
-            ending: None,
-        };
+        let source = "192.0.2.1:4".parse().unwrap();
+        let record = SessionRecord::begun("1-2".into(), Timestamp::UNIX_EPOCH, source);
         (Jail::new(&settings, "j".parse().unwrap()), record)
     }
 
