@@ -29,6 +29,8 @@ export PATH
 
 cd "$here"
 # A mount and a pid namespace: when the run ends, however it ends, the kernel unmounts and kills
-# whatever a broken test left. Each test makes a network for itself.
+# whatever a broken test left. Each test makes a network for itself. A shell is process 1 there, because
+# it waits for orphans too, as an init does and cargo does not.
+# shellcheck disable=SC2016 # the inner shell's words
 exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-    cargo test --workspace --no-fail-fast "$@"
+    sh -c 'cargo test --workspace --no-fail-fast "$@"; exit $?' sh "$@"

@@ -53,7 +53,8 @@ fn a_damaged_index_costs_copies_and_nothing_else() {
         let damages: [&dyn Fn(&fs::File); 5] = [
             &|file| file.set_len(0).unwrap(),
             &|file| file.set_len(len as u64 / 2).unwrap(),
-            &|file| file.write_all_at(&[0; 64], len as u64 / 3).unwrap(),
+            // Wide enough to hit what files lie behind, wherever their blocks are.
+            &|file| file.write_all_at(&vec![0; len / 2], len as u64 / 4).unwrap(),
             &|file| file.write_all_at(&vec![0xa5; len - 48], 0).unwrap(),
             &|file| file.write_all_at(&[0xff; 48], len as u64 - 48).unwrap(),
         ];
