@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bkctld_core::inc::delete;
 use bkctld_core::progress::Progress;
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, mkfifoat, openat, renameat, symlinkat, unlinkat};
+use rustix::io::write;
 
 use crate::volume::{THREADS, Volume, may_run, name, on_each, settle};
 
@@ -94,24 +95,18 @@ fn a_client_that_swaps_what_is_copied_gets_nothing_of_the_server() {
                     while !stop.load(Relaxed) {
                         n += 7;
                         let dir = data.join(format!("d{}", n % 40));
-                        let aside = data.join(format!("aside{seed}"));
-                        let _ = match n % 5 {
-                            0 => fs::rename(&dir, &aside)
+                        // Over time, everything happens to every directory.
+                        let what = n / 40 % 5;
+                        if what == 0 {
+                            let aside = data.join(format!("aside{seed}"));
+                            let _ = fs::rename(&dir, &aside)
                                 .and_then(|()| symlink("trap", &dir))
                                 .and_then(|()| fs::remove_file(&dir))
-                                .and_then(|()| fs::rename(&aside, &dir)),
-                            1 => fs::remove_file(dir.join("file"))
-                                .and_then(|()| symlink("../trap file", dir.join("file"))),
-                            2 => fs::remove_file(dir.join("file"))
-                                .and_then(|()| fs::write(dir.join("file"), "mine too")),
-                            3 => rustix::fs::mkfifoat(
-                                rustix::fs::CWD,
-                                dir.join(format!("f{}", n % 90)),
-                                Mode::RUSR,
-                            )
-                            .map_err(Into::into),
-                            _ => fs::rename(dir.join("f3"), data.join(format!("d{}/f4", (n + 1) % 40))),
-                        };
+                                .and_then(|()| fs::rename(&aside, &dir));
+                            continue;
+                        }
+                        let other = data.join(format!("d{}", (n + 1) % 40));
+                        let _ = swap_a_file(what, n % 90, &dir, &other);
                     }
                 });
             }
@@ -137,4 +132,22 @@ fn a_client_that_swaps_what_is_copied_gets_nothing_of_the_server() {
         assert_eq!(fs::read(secret.join("file")).unwrap(), b"SECRET");
         assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
     });
+}
+
+/// Changes a file of the directory into something else. The directory itself is not followed as a
+/// link, for the other thread swaps it: a client in its sandbox could not reach the secret either.
+fn swap_a_file(what: usize, fifo: usize, dir: &Path, other: &Path) -> rustix::io::Result<()> {
+    let open =
+        |path| openat(CWD, path, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let dir = open(dir)?;
+    let rewritten = || unlinkat(&dir, "file", AtFlags::empty());
+    match what {
+        1 => rewritten().and_then(|()| symlinkat("../trap file", &dir, "file")),
+        2 => rewritten().and_then(|()| {
+            let file = openat(&dir, "file", OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY, Mode::RUSR)?;
+            write(file, b"mine too").map(drop)
+        }),
+        3 => mkfifoat(&dir, format!("f{fifo}"), Mode::RUSR),
+        _ => renameat(&dir, "f3", open(other)?, "f4"),
+    }
 }
