@@ -96,7 +96,7 @@ fn plain_ui() -> Ui {
 }
 
 /// The command line with our own help: clap's has no line that shows a command's usage.
-fn definition() -> clap::Command {
+pub fn definition() -> clap::Command {
     let mut cli = Cli::command().version(VERSION).propagate_version(true);
     let names: Vec<String> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     for name in names {

@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod context;
 mod daemon;
 mod exit;
@@ -13,5 +14,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    daemon::run_if_asked(&arguments).unwrap_or_else(|| cli::run(&arguments))
+    daemon::run_if_asked(&arguments)
+        .or_else(|| completion::run_if_asked(&arguments))
+        .unwrap_or_else(|| cli::run(&arguments))
 }

@@ -6,16 +6,17 @@ use bkctld_core::{JailName, firewall};
 use clap::Args;
 use serde::Serialize;
 
+use crate::completion;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
-    #[arg(value_name = "JAIL")]
+    #[arg(value_name = "JAIL", add = completion::jail_name())]
     jail: JailName,
     /// An address or network to add, 'all' to allow everyone, -ADDR to take one away
-    #[arg(value_name = "ADDR|all|-ADDR", allow_hyphen_values = true)]
+    #[arg(value_name = "ADDR|all|-ADDR", add = completion::word("all"), allow_hyphen_values = true)]
     address: Option<AddressChange>,
 }
 

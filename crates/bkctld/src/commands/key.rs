@@ -11,13 +11,14 @@ use bkctld_core::lock::Lock;
 use clap::Args;
 use serde::Serialize;
 
+use crate::completion;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
-    #[arg(value_name = "JAIL")]
+    #[arg(value_name = "JAIL", add = completion::jail_name())]
     jail: JailName,
     /// A file of public keys, one a line, that replaces the jail's; '-' reads standard input
     #[arg(value_name = "FILE")]

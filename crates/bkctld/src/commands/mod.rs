@@ -21,6 +21,7 @@ use clap::{Args, Subcommand};
 
 use bkctld_core::JailName;
 
+use crate::completion;
 use crate::context::{Context, Target};
 use crate::exit::{Exit, Failure};
 
@@ -80,7 +81,7 @@ commands! {
 #[derive(Args)]
 pub struct OneJail {
     /// The jail
-    #[arg(value_name = "JAIL")]
+    #[arg(value_name = "JAIL", add = completion::jail_name())]
     jail: JailName,
 }
 
@@ -88,7 +89,7 @@ pub struct OneJail {
 #[derive(Args)]
 pub struct JailOrAll {
     /// The jail, or 'all'
-    #[arg(value_name = "JAIL|all")]
+    #[arg(value_name = "JAIL|all", add = completion::jail_name_or_all())]
     target: Target,
 }
 
@@ -96,6 +97,6 @@ pub struct JailOrAll {
 #[derive(Args)]
 pub struct SomeJails {
     /// The jails; all of them when none is named
-    #[arg(value_name = "JAIL")]
+    #[arg(value_name = "JAIL", add = completion::jail_name())]
     jails: Vec<JailName>,
 }

@@ -8,16 +8,17 @@ use bkctld_core::{Error, JailName, firewall};
 use clap::Args;
 use serde::Serialize;
 
+use crate::completion;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
-    #[arg(value_name = "JAIL")]
+    #[arg(value_name = "JAIL", add = completion::jail_name())]
     jail: JailName,
     /// The new port, from 1 to 65535, or 'auto' for the next free one
-    #[arg(value_name = "N|auto", allow_hyphen_values = true)]
+    #[arg(value_name = "N|auto", add = completion::word("auto"), allow_hyphen_values = true)]
     port: Option<Choice>,
 }
 

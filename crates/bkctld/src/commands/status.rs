@@ -8,6 +8,7 @@ use bkctld_core::{Jail, JailName};
 use clap::Args;
 use serde::Serialize;
 
+use crate::completion;
 use crate::context::{Context, Target};
 use crate::exit::{Exit, Failure};
 use crate::ui::table;
@@ -18,7 +19,7 @@ const HEADER: [&str; 5] = ["JAIL NAME", "STATUS", "PORT", "RETENTION (DAY/MONTH)
 #[derive(Args)]
 pub struct Arguments {
     /// The jail; all of them when none is named
-    #[arg(value_name = "JAIL|all")]
+    #[arg(value_name = "JAIL|all", add = completion::jail_name_or_all())]
     target: Option<Target>,
 }
 

@@ -13,6 +13,7 @@ mod attacks_from_inside;
 mod attacks_on_history;
 mod bad_input;
 mod command_line;
+mod completion;
 mod concurrency_and_limits;
 mod config;
 mod crashes;
