@@ -12,6 +12,7 @@ pub mod firewall;
 pub mod inc;
 pub mod jail;
 pub mod lock;
+pub mod overview;
 pub mod progress;
 pub mod retention;
 pub mod runtime;

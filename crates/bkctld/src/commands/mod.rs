@@ -10,6 +10,7 @@ mod log;
 mod port;
 mod reload;
 mod remove;
+mod report;
 mod restart;
 mod rm;
 mod start;
@@ -61,6 +62,8 @@ commands! {
     IsOn(is_on) = "is-on",
     /// Show state, port, retention and addresses
     Status(status) = "status",
+    /// Show each jail with its state, its policy and its incs
+    Report(report) = "report",
     /// List the jails' names
     List(list) = "list",
     /// Show a jail's SSH log, newest first

@@ -1,10 +1,10 @@
 //! `status`: what each jail is like at this moment.
 
 use bkctld_core::config::Isolation;
-use bkctld_core::jail::{SessionPolicy, SshdConfig};
+use bkctld_core::overview::Overview;
 use bkctld_core::retention::Retention;
 use bkctld_core::session::{self, SessionRecord};
-use bkctld_core::{Jail, JailName};
+use bkctld_core::{Jail, JailName, Port};
 use clap::Args;
 use serde::Serialize;
 
@@ -72,50 +72,29 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 
 /// What can be told of the jail; what can not is among the problems.
 fn of(context: &Context, jail: &Jail) -> Status {
-    let mut problems = Vec::new();
-    if let Err(error) = jail.require_current_format() {
-        // Of another format only what lies outside of the jail can be told.
-        context.ui.warning(Failure::from(error));
-        return unknown(jail, &mut problems);
-    }
-    let config = note(&mut problems, SshdConfig::read(jail));
-    let on = note(&mut problems, jail.is_on()).unwrap_or(false);
-    let sessions = context.ui.json().then(|| Sessions {
-        active: note(&mut problems, session::active(jail)).unwrap_or_default(),
-        last: note(&mut problems, session::last_finished(jail)).flatten(),
+    let mut overview = Overview::of(jail, &context.settings);
+    let sessions = context.ui.json() && overview.other_format.is_none();
+    let sessions = sessions.then(|| Sessions {
+        active: note(&mut overview, jail, session::active(jail)).unwrap_or_default(),
+        last: note(&mut overview, jail, session::last_finished(jail)).flatten(),
     });
-    let isolation = note(&mut problems, SessionPolicy::read(jail, &context.settings));
+    if let Some(error) = overview.other_format.take() {
+        context.ui.warning(Failure::from(error));
+    }
     Status {
         name: jail.name().clone(),
-        status: if on { "ON" } else { "OFF" },
-        port: config.as_ref().and_then(|config| note(&mut problems, config.port())).map(|port| port.get()),
-        retention: note(&mut problems, Retention::of(jail)).unwrap_or(Retention::None),
-        addresses: config
-            .as_ref()
-            .and_then(|config| note(&mut problems, config.allowed_addresses()))
-            .map(|allowed| allowed.iter().map(|address| address.to_string()).collect())
-            .unwrap_or_default(),
-        isolation: isolation.map_or(Isolation::Full, |policy| policy.isolation),
+        status: overview.status(),
+        port: overview.port.map(Port::get),
+        retention: overview.retention,
+        addresses: overview.addresses,
+        isolation: overview.isolation,
         sessions,
-        problems: problems.into_iter().map(|problem| problem.in_jail(jail.name()).to_string()).collect(),
+        problems: overview.problems.iter().map(ToString::to_string).collect(),
     }
 }
 
-fn unknown(jail: &Jail, problems: &mut Vec<bkctld_core::Error>) -> Status {
-    Status {
-        name: jail.name().clone(),
-        status: "OFF",
-        port: None,
-        retention: note(problems, Retention::of(jail)).unwrap_or(Retention::None),
-        addresses: Vec::new(),
-        isolation: Isolation::Full,
-        sessions: None,
-        problems: Vec::new(),
-    }
-}
-
-fn note<T>(problems: &mut Vec<bkctld_core::Error>, result: bkctld_core::Result<T>) -> Option<T> {
-    result.map_err(|error| problems.push(error)).ok()
+fn note<T>(overview: &mut Overview, jail: &Jail, result: bkctld_core::Result<T>) -> Option<T> {
+    result.map_err(|error| overview.problems.push(error.in_jail(jail.name()))).ok()
 }
 
 fn print(context: &Context, jails: &[Status]) {

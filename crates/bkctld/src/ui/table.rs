@@ -19,9 +19,37 @@ pub fn row(widths: &[usize], cells: &[&str]) -> String {
     line
 }
 
+/// Rows with each column as wide as its widest cell and two blanks between; an empty cell is `-`, so
+/// that a reader who splits at blanks finds every column.
+pub fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| wide(cell)).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0) + 2).collect();
+    rows.iter()
+        .map(|cells| {
+            let cells: Vec<&str> =
+                cells.iter().map(|cell| if cell.is_empty() { "-" } else { cell.as_str() }).collect();
+            row(&widths, &cells)
+        })
+        .collect()
+}
+
+/// How wide the cell is when it is shown.
+fn wide(cell: &str) -> usize {
+    text::printable(cell.as_bytes()).chars().count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["<name>", "<port>"], ["a-long-name", ""], ["b", "22"]];
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
+        assert_eq!(aligned(&rows), ["<name>       <port>", "a-long-name  -", "b            22"]);
+        assert!(aligned(&[]).is_empty());
+    }
 
     #[test]
     fn cells_are_padded_and_never_run_together() {

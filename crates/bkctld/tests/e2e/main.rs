@@ -22,6 +22,7 @@ mod incs;
 mod init_and_lifecycle;
 mod json;
 mod keys_ports_addresses;
+mod report;
 mod retention;
 mod sessions;
 mod transfer;
