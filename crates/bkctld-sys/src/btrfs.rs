@@ -12,7 +12,7 @@ use linux_raw_sys::btrfs as raw;
 use linux_raw_sys::general::BTRFS_SUPER_MAGIC;
 use linux_raw_sys::ioctl::{
     BTRFS_IOC_GET_SUBVOL_INFO, BTRFS_IOC_SNAP_CREATE_V2, BTRFS_IOC_SNAP_DESTROY, BTRFS_IOC_SNAP_DESTROY_V2,
-    BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_TREE_SEARCH,
+    BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_SUBVOL_GETFLAGS, BTRFS_IOC_SUBVOL_SETFLAGS, BTRFS_IOC_TREE_SEARCH,
 };
 use rustix::fs::{FileType, fstat, fstatfs};
 use rustix::io::Errno;
@@ -22,6 +22,9 @@ use crate::tree;
 
 /// The inode number of the root directory of every subvolume.
 const ROOT_INODE: u64 = raw::BTRFS_FIRST_FREE_OBJECTID as u64;
+
+/// The flag of a subvolume that nothing in it can be changed.
+const READ_ONLY: u64 = raw::BTRFS_SUBVOL_RDONLY as u64;
 
 /// The most bytes of a subvolume's name (`BTRFS_VOL_NAME_MAX`).
 const NAME_MAX: usize = 255;
@@ -66,6 +69,25 @@ pub fn snapshot(source: impl AsFd, dir: impl AsFd, name: &OsStr, read_only: bool
     unsafe { call::<BTRFS_IOC_SNAP_CREATE_V2, _>(dir, &mut args) }
 }
 
+/// Whether the subvolume whose root is open is read-only.
+pub fn is_read_only(subvolume: impl AsFd) -> io::Result<bool> {
+    Ok(subvolume_flags(on_btrfs(subvolume.as_fd())?)? & READ_ONLY != 0)
+}
+
+/// Makes the subvolume whose root is open read-only, or writable again. It is on disk when this
+/// returns.
+///
+/// Errors: `EINVAL` where the descriptor is not of a subvolume's root, `EPERM` while the subvolume is
+/// being sent, `EROFS` where the file system is mounted read-only.
+pub fn set_read_only(subvolume: impl AsFd, read_only: bool) -> io::Result<()> {
+    let fd = on_btrfs(subvolume.as_fd())?;
+    // The kernel takes the flags as a whole, so the others go back as they are.
+    let others = subvolume_flags(fd)? & !READ_ONLY;
+    let mut flags = if read_only { others | READ_ONLY } else { others };
+    // SAFETY: this request reads a u64 of flags, and the descriptor is on btrfs.
+    unsafe { call::<BTRFS_IOC_SUBVOL_SETFLAGS, _>(fd, &mut flags) }
+}
+
 /// The subvolumes that lie directly in the one that holds the descriptor: their ids.
 /// Needs `CAP_SYS_ADMIN`.
 pub fn children(fd: impl AsFd) -> io::Result<Vec<u64>> {
@@ -105,6 +127,14 @@ pub fn destroy(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
 
 fn on_btrfs(fd: BorrowedFd<'_>) -> io::Result<BorrowedFd<'_>> {
     if is_btrfs(fd)? { Ok(fd) } else { Err(Errno::NOTTY.into()) }
+}
+
+fn subvolume_flags(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut flags = 0u64;
+    // SAFETY: this request fills in a u64 of flags; the callers looked whether the descriptor is on
+    // btrfs.
+    unsafe { call::<BTRFS_IOC_SUBVOL_GETFLAGS, _>(fd, &mut flags)? }
+    Ok(flags)
 }
 
 fn subvolume_id(fd: BorrowedFd<'_>) -> io::Result<u64> {

@@ -81,14 +81,29 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
 }
 
 /// A program that is called `bkctld-COMMAND` is that command: the entry points that scripts of the
-/// original call.
+/// original call. Two of them have a shape of their own.
 fn with_command_of_name(arguments: &[OsString]) -> Vec<OsString> {
     let mut arguments = arguments.to_vec();
-    let called = arguments.first().and_then(|path| Path::new(path).file_name()?.to_str());
-    if let Some(command) = called.and_then(|name| name.strip_prefix("bkctld-")).map(OsString::from) {
-        arguments.insert(1, command);
-    }
+    let Some(command) = command_of_name(&arguments).map(str::to_owned) else {
+        return arguments;
+    };
+    let words: Vec<OsString> = match command.as_str() {
+        "check-last-incs" => vec!["check-incs".into(), "last".into()],
+        // `bkctld-inc-lock on|off PATH`
+        "inc-lock" => {
+            let switch = arguments.iter().skip(1).position(|word| word == "on" || word == "off");
+            let unlocks = switch.is_some_and(|at| arguments.remove(at + 1) == "off");
+            vec![if unlocks { "inc-unlock" } else { "inc-lock" }.into()]
+        }
+        command => vec![command.into()],
+    };
+    arguments.splice(1..1, words);
     arguments
+}
+
+/// What stands after `bkctld-` in the name that the program was called by.
+pub fn command_of_name(arguments: &[OsString]) -> Option<&str> {
+    Path::new(arguments.first()?).file_name()?.to_str()?.strip_prefix("bkctld-")
 }
 
 fn plain_ui() -> Ui {
@@ -226,6 +241,25 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
         definition().debug_assert();
+    }
+
+    #[test]
+    fn the_name_that_the_program_is_called_by_is_the_command() {
+        for (called, meant) in [
+            ("bkctld list", "list"),
+            ("/usr/lib/bkctld/bkctld-list", "list"),
+            ("bkctld-is-on a", "is-on a"),
+            ("bkctld-check-last-incs --json", "check-incs last --json"),
+            ("bkctld-inc-lock on /backup/incs/a/2026-03-01-02", "inc-lock /backup/incs/a/2026-03-01-02"),
+            ("bkctld-inc-lock -n off a/2026-03-01-02", "inc-unlock -n a/2026-03-01-02"),
+            ("bkctld-inc-lock on on", "inc-lock on"),
+            ("bkctld-inc-lock --help", "inc-lock --help"),
+            ("bkctld-inc-unlock a", "inc-unlock a"),
+        ] {
+            let arguments: Vec<OsString> = called.split(' ').map(OsString::from).collect();
+            let words = with_command_of_name(&arguments);
+            assert_eq!(words[1..], meant.split(' ').map(OsString::from).collect::<Vec<_>>(), "{called}");
+        }
     }
 
     #[test]

@@ -11,12 +11,17 @@ use bkctld_core::runtime::RuntimeStore;
 use bkctld_core::{Jail, JailName, Settings};
 use bkctld_sandbox::{ListenerConfig, Service};
 
+use crate::cli::command_of_name;
 use crate::context::read_settings;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, Verbosity};
 
 /// Runs the listener or its supervisor if that is what the arguments say.
 pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
+    // `bkctld-start run` starts the jail of that name.
+    if command_of_name(arguments).is_some() {
+        return None;
+    }
     let daemon = match arguments.get(1).and_then(|word| word.to_str()) {
         Some("run") => listen,
         Some("supervise") => supervise,

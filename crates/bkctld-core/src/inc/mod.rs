@@ -13,6 +13,8 @@ mod files;
 mod list;
 mod make;
 mod name;
+mod pattern;
+mod protect;
 mod record;
 mod times;
 
@@ -20,5 +22,7 @@ pub use delete::{Deleted, clear_leftovers, delete};
 pub use list::{jails_with_incs, list};
 pub use make::{Made, MakeOptions, Outcome, make};
 pub use name::IncName;
+pub use pattern::IncPattern;
+pub use protect::{Protection, protection, set_protection};
 pub use record::{Backend, Counts, Record};
 pub use times::TimeFile;

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod inc;
+mod inc_lock;
+mod inc_unlock;
 mod init;
 mod ip;
 mod is_on;
@@ -78,6 +80,10 @@ commands! {
     Inc(inc) = "inc",
     /// Delete the incs that no rule of the policy keeps
     Rm(rm) = "rm",
+    /// Make incs that are btrfs snapshots read-only, as they are from the start
+    IncLock(inc_lock) = "inc-lock",
+    /// Make incs that are btrfs snapshots writable
+    IncUnlock(inc_unlock) = "inc-unlock",
 }
 
 /// The argument of a command that acts on one jail.

@@ -7,9 +7,25 @@ use crate::support::server::BKCTLD;
 use crate::support::*;
 
 /// The commands that this program has.
-const COMMANDS: [&str; 16] = [
-    "init", "update", "remove", "start", "stop", "reload", "restart", "is-on", "status", "list", "log",
-    "key", "port", "ip", "inc", "rm",
+const COMMANDS: [&str; 18] = [
+    "init",
+    "update",
+    "remove",
+    "start",
+    "stop",
+    "reload",
+    "restart",
+    "is-on",
+    "status",
+    "list",
+    "log",
+    "key",
+    "port",
+    "ip",
+    "inc",
+    "rm",
+    "inc-lock",
+    "inc-unlock",
 ];
 
 as_root! {
@@ -101,10 +117,10 @@ as_root! {
         };
         let before = state();
         let key = client.file("id.pub");
-        let changing: [&[&str]; 13] = [
+        let changing: [&[&str]; 15] = [
             &["init", "b"], &["update", "a"], &["remove", "a"], &["start", "a"], &["stop", "a"], &["reload", "a"],
             &["restart", "a"], &["key", "a", &key], &["port", "a", "4000"], &["port", "a", "auto"],
-            &["ip", "a", "192.0.2.1"], &["inc"], &["rm"],
+            &["ip", "a", "192.0.2.1"], &["inc"], &["rm"], &["inc-lock", "all"], &["inc-unlock", "a"],
         ];
         for args in changing {
             let mut all = vec!["-n"];

@@ -18,6 +18,8 @@ mod concurrency_and_limits;
 mod config;
 mod crashes;
 mod docs;
+mod entry_points;
+mod inc_protection;
 mod incs;
 mod init_and_lifecycle;
 mod json;
