@@ -5,6 +5,7 @@
 //! out, so that `--dry-run`, JSON and the action itself cannot disagree.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod config;
 pub mod error;
 pub mod file;

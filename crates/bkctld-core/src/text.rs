@@ -34,6 +34,12 @@ fn steers_a_terminal(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The text fit for one field of a line that monitoring takes apart: as [`printable`], and without
+/// `|`, where a plugin's performance data begins.
+pub fn one_field(text: &str) -> String {
+    printable(text.as_bytes()).replace('|', "\\u{7c}")
+}
+
 /// A path fit for a message.
 pub fn path(path: &Path) -> impl fmt::Display + '_ {
     printable(path.as_os_str().as_bytes())

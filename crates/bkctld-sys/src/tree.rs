@@ -5,6 +5,6 @@ mod open;
 mod pool;
 mod remove;
 
-pub use open::{Entry, Listing, list, open_dir, open_dir_path, open_file};
+pub use open::{Entry, Listing, list, look, open_dir, open_dir_path, open_file};
 pub use pool::work;
 pub use remove::{Failed, remove};

@@ -216,6 +216,11 @@ fn command_help(name: &str) -> String {
         let about = argument.get_help().map(ToString::to_string).unwrap_or_default();
         text.push_str(&format!("  {:<16} {about}\n", placeholder(argument)));
     }
+    for option in command.get_opts() {
+        let (long, about) = (option.get_long().unwrap_or_default(), option.get_help());
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        text.push_str(&format!("  {:<16} {about}\n", format!("--{long}")));
+    }
     text
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use bkctld_core::Error;
+use bkctld_core::check::Severity;
 
 /// The exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Exit {
     Off,
     /// The administrator answered no.
     AnsweredNo,
+    /// A check ran: the code of a Nagios plugin.
+    Checked(Severity),
 }
 
 impl Exit {
@@ -32,6 +35,7 @@ impl Exit {
             Exit::WrongVersion => 3,
             Exit::Off => 100,
             Exit::AnsweredNo => 101,
+            Exit::Checked(severity) => severity.code(),
         }
     }
 }

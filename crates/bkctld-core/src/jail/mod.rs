@@ -2,6 +2,7 @@
 
 mod address;
 mod authorized_keys;
+mod client_file;
 mod create;
 mod layout;
 mod list;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
 pub use authorized_keys::{Key, Keys};
+pub use client_file::{ClientFile, NotAFile};
 pub use create::create;
 pub use layout::{clear_old_programs, lay_out};
 pub use list::{Ports, list};

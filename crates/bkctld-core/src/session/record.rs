@@ -52,6 +52,17 @@ impl SessionRecord {
             ending: None,
         }
     }
+
+    /// Whether the session brought files and its program ended well. What rsync calls vanished
+    /// files (24) is the client's own living on while it is read. SFTP and scp do not tell the
+    /// direction, but the bytes do.
+    pub fn is_successful_push(&self) -> bool {
+        match self.kind {
+            Some(Kind::RsyncPush) => matches!(self.exit, Some(0 | 24)),
+            Some(Kind::Sftp | Kind::Scp) => self.exit == Some(0) && self.bytes_in > self.bytes_out,
+            _ => false,
+        }
+    }
 }
 
 /// What a session was for. Ordered: where a session starts several programs, the greatest counts.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::journal;
-use super::record::{Ending, SessionRecord};
+use super::record::{Ending, Kind, SessionRecord};
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::jail::Jail;
@@ -79,6 +79,30 @@ pub fn last_finished(jail: &Jail) -> Result<Option<SessionRecord>> {
     active(jail)?;
     // A line that is no record is what a crash of the machine left of one.
     Ok(journal::newest_first(&finished_path(jail))?.find_map(|line| serde_json::from_str(&line).ok()))
+}
+
+/// What the finished records tell of a jail's backups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushes {
+    /// When the last session ended that brought files and whose program ended well.
+    pub last_successful: Option<Timestamp>,
+    /// Whether an rsync that was to bring files has failed since, or ever where none has succeeded.
+    pub failed: bool,
+}
+
+/// Looks through the finished records, newest first, for the last push that worked. A monitor that
+/// died leaves its record to [`active`]; one more killed session changes nothing here.
+pub fn pushes(jail: &Jail) -> Result<Pushes> {
+    let mut pushes = Pushes::default();
+    for line in journal::newest_first(&finished_path(jail))? {
+        let Ok(record) = serde_json::from_str::<SessionRecord>(&line) else { continue };
+        if record.is_successful_push() {
+            pushes.last_successful = record.end.or(Some(record.begin));
+            break;
+        }
+        pushes.failed |= record.kind == Some(Kind::RsyncPush);
+    }
+    Ok(pushes)
 }
 
 fn active_dir(jail: &Jail) -> PathBuf {
@@ -177,6 +201,36 @@ mod tests {
         session.finish(&record).unwrap();
         assert!(active(&jail).unwrap().is_empty());
         assert_eq!(last_finished(&jail).unwrap(), Some(record));
+    }
+
+    #[test]
+    fn the_last_push_is_the_last_that_brought_files_and_ended_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let (jail, record) = fixture(dir.path());
+        assert_eq!(pushes(&jail).unwrap(), Pushes::default());
+        let finish = |kind, exit, second, bytes_in| {
+            let end = Some(Timestamp::from_second(second).unwrap());
+            let record =
+                SessionRecord { kind: Some(kind), exit, end, bytes_in, bytes_out: 9, ..record.clone() };
+            ActiveSession::begin(&jail, &record).unwrap().finish(&record).unwrap();
+            let pushes = pushes(&jail).unwrap();
+            (pushes.last_successful.map(Timestamp::as_second), pushes.failed)
+        };
+        let sessions = [
+            (Kind::Shell, Some(0), 99, (None, false)),
+            (Kind::RsyncPush, Some(12), 99, (None, true)),
+            (Kind::RsyncPush, None, 99, (None, true)),
+            (Kind::RsyncPush, Some(0), 99, (Some(3), false)),
+            (Kind::RsyncPull, Some(0), 99, (Some(3), false)),
+            (Kind::RsyncPush, Some(23), 99, (Some(3), true)),
+            (Kind::RsyncPush, Some(24), 99, (Some(6), false)),
+            (Kind::Sftp, Some(0), 9, (Some(6), false)),
+            (Kind::Sftp, Some(0), 10, (Some(8), false)),
+            (Kind::Scp, Some(1), 10, (Some(8), false)),
+        ];
+        for (at, (kind, exit, bytes_in, expected)) in sessions.into_iter().enumerate() {
+            assert_eq!(finish(kind, exit, at as i64, bytes_in), expected, "record {at}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOATIME)
     .union(OFlags::CLOEXEC);
 
+const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// How often `EAGAIN`, which `openat2` returns when a rename elsewhere in the system overlaps, is
 /// tried again.
 const RETRIES: usize = 64;
@@ -52,10 +54,25 @@ pub fn open_file(at: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
     resolve(at, name.to_bytes(), FILE)
 }
 
+/// Takes hold of what `path` (of several components, shorter than `PATH_MAX`) names below `at`,
+/// without opening it: of any type, a link itself included. A device does not notice, a fifo does not
+/// block. Other mounts may lie on the way, since only an administrator can have put them there.
+///
+/// Errors: `ELOOP` when there is a link on the way, `ENOTDIR`, `ENOENT`.
+pub fn look(at: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
+    resolve_in(at, path, LOOK, BENEATH.difference(ResolveFlags::NO_XDEV))
+}
+
 fn resolve(at: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    resolve_in(at, path, flags, BENEATH)
+}
+
+fn resolve_in(at: impl AsFd, path: &[u8], flags: OFlags, how: ResolveFlags) -> io::Result<OwnedFd> {
+    // Of a file that is opened for reading, EAGAIN says that somebody holds a lease.
+    let try_again = flags.intersects(OFlags::DIRECTORY | OFlags::PATH);
     for _ in 0..RETRIES {
-        match openat2(at.as_fd(), path, flags, Mode::empty(), BENEATH) {
-            Err(Errno::AGAIN) if flags.contains(OFlags::DIRECTORY) => {}
+        match openat2(at.as_fd(), path, flags, Mode::empty(), how) {
+            Err(Errno::AGAIN) if try_again => {}
             Err(Errno::INTR) => {}
             done => return Ok(done?),
         }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check_jails;
 mod inc;
 mod inc_lock;
 mod inc_unlock;
@@ -84,6 +85,17 @@ commands! {
     IncLock(inc_lock) = "inc-lock",
     /// Make incs that are btrfs snapshots writable
     IncUnlock(inc_unlock) = "inc-unlock",
+    /// Check how long each jail's client has been silent (also: check)
+    #[command(alias = "check")]
+    CheckJails(check_jails) = "check-jails",
+}
+
+/// The option of the checks.
+#[derive(Args)]
+pub struct Perfdata {
+    /// Add performance data for graphs to the first line
+    #[arg(long)]
+    perfdata: bool,
 }
 
 /// The argument of a command that acts on one jail.

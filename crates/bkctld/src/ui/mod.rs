@@ -2,6 +2,7 @@
 //! standard error, both without panicking when the reader has gone away.
 
 pub mod progress;
+pub mod report;
 pub mod table;
 
 use std::fmt::Display;

@@ -7,7 +7,7 @@ use crate::support::server::BKCTLD;
 use crate::support::*;
 
 /// The commands that this program has.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: &[&str] = &[
     "init",
     "update",
     "remove",
@@ -26,13 +26,14 @@ const COMMANDS: [&str; 18] = [
     "rm",
     "inc-lock",
     "inc-unlock",
+    "check-jails",
 ];
 
 as_root! {
     fn help_lists_every_command_with_its_usage_and_one_line() {
         let server = Server::plain();
         let help = server.bkctld(&["--help"]).ok();
-        for command in COMMANDS {
+        for command in COMMANDS.iter().copied() {
             let described = help.out().lines().any(|line| {
                 let mut words = line.split_whitespace();
                 words.next() == Some(command) && words.count() >= 2
@@ -49,7 +50,7 @@ as_root! {
 
     fn help_of_one_command_is_a_success() {
         let server = Server::plain();
-        for command in COMMANDS {
+        for command in COMMANDS.iter().copied() {
             let help = server.bkctld(&[command, "--help"]).ok();
             assert!(help.out().contains(command) && help.out().contains("Usage"), "{}", help.told());
         }

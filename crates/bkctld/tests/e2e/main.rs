@@ -12,6 +12,7 @@ mod support;
 mod attacks_from_inside;
 mod attacks_on_history;
 mod bad_input;
+mod check_jails;
 mod command_line;
 mod completion;
 mod concurrency_and_limits;

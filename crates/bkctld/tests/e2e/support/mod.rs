@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod digest;
+pub mod nagios;
 pub mod network;
 pub mod processes;
 pub mod run;

@@ -1,0 +1,199 @@
+//! `CONFDIR/J.d/check_policy`: what monitoring expects of one jail.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::jail::Jail;
+use crate::{file, text};
+
+/// So many bad lines are told one by one; a file that has more is something else than a policy.
+const TOLD: usize = 5;
+
+/// What the file says. Read line by line as the original does, not as a file of assignments: a line
+/// that is not understood is as if it were not there, and told.
+#[derive(Debug, Default)]
+pub struct CheckPolicy {
+    /// `WARNING`, in hours; none where the configuration's holds.
+    pub warning: Option<u32>,
+    /// `CRITICAL`, likewise.
+    pub critical: Option<u32>,
+    /// `EXPECTED_STATE`.
+    pub expected_state: ExpectedState,
+    /// The lines that have no effect, or not the one that was meant: each an [`Error::BadLine`].
+    pub bad_lines: Vec<Error>,
+}
+
+/// Whether the jail should run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExpectedState {
+    /// It should.
+    #[default]
+    On,
+    /// It need not.
+    Off,
+}
+
+/// The hours after which the silence of a client is told; 0 turns a level off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Thresholds {
+    /// Before a warning.
+    pub warning: u32,
+    /// Before it is critical.
+    pub critical: u32,
+}
+
+impl CheckPolicy {
+    /// Reads the jail's policy; one that is not there says nothing. Errors where it is there and
+    /// cannot be read.
+    pub fn read(jail: &Jail) -> Result<CheckPolicy> {
+        let path = jail.check_policy();
+        Ok(match file::read_if_there(&path)? {
+            Some(content) => CheckPolicy::parse(&path, &content),
+            None => CheckPolicy::default(),
+        })
+    }
+
+    /// The jail's thresholds, else those of the server.
+    pub fn thresholds(&self, settings: &Settings) -> Thresholds {
+        Thresholds {
+            warning: self.warning.unwrap_or(settings.warning),
+            critical: self.critical.unwrap_or(settings.critical),
+        }
+    }
+
+    fn parse(path: &Path, content: &[u8]) -> CheckPolicy {
+        let mut policy = CheckPolicy::default();
+        let mut more = 0;
+        for (line, bytes) in (1..).zip(content.split(|byte| *byte == b'\n')) {
+            let Err(reason) = policy.take(&text::printable(bytes.trim_ascii())) else { continue };
+            if policy.bad_lines.len() < TOLD {
+                policy.bad_lines.push(Error::BadLine { path: path.to_path_buf(), line, reason });
+            } else {
+                more += 1;
+            }
+        }
+        if let Some(Error::BadLine { reason, .. }) = policy.bad_lines.last_mut()
+            && more > 0
+        {
+            reason.push_str(&format!(" (and {more} more such lines)"));
+        }
+        policy
+    }
+
+    /// Takes one line; an error tells what is wrong with it.
+    fn take(&mut self, line: &str) -> Result<(), String> {
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(());
+        }
+        // What does not begin with a name and '=' is no assignment: `export` and blanks included.
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        match name {
+            // One that was emptied is as if it were not there.
+            "WARNING" | "CRITICAL" | "EXPECTED_STATE" if value.is_empty() => {}
+            "WARNING" => return hours(name, value, &mut self.warning),
+            "CRITICAL" => return hours(name, value, &mut self.critical),
+            "EXPECTED_STATE" => self.expected_state = expected_state(value)?,
+            _ => {
+                let shown: String = line.chars().take(40).collect();
+                return Err(format!(
+                    "'{shown}' is none of WARNING=hours, CRITICAL=hours, EXPECTED_STATE=ON|OFF: it has no effect"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes the digits that follow the `=`, whatever comes after them. A number below 0 turns the level
+/// off, as 0 does.
+fn hours(name: &str, value: &str, slot: &mut Option<u32>) -> Result<(), String> {
+    let unsigned = value.strip_prefix('-').unwrap_or(value);
+    let end = unsigned.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(unsigned.len());
+    let (digits, rest) = unsigned.split_at(end);
+    if digits.is_empty() {
+        return Err(format!("{name}: '{value}' is no number of hours: it has no effect"));
+    }
+    *slot = Some(if value.starts_with('-') { 0 } else { digits.parse().unwrap_or(u32::MAX) });
+    let rest = rest.trim_start();
+    if rest.is_empty() || rest.starts_with('#') || rest.starts_with('h') {
+        Ok(())
+    } else {
+        Err(format!("{name}: '{value}' is taken for {digits} hours"))
+    }
+}
+
+fn expected_state(value: &str) -> Result<ExpectedState, String> {
+    let word = value.split('#').next().unwrap_or_default().trim();
+    match word {
+        "ON" => Ok(ExpectedState::On),
+        "OFF" => Ok(ExpectedState::Off),
+        _ => Err(format!("EXPECTED_STATE: '{value}' is neither ON nor OFF: it has no effect")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> CheckPolicy {
+        CheckPolicy::parse(Path::new("check_policy"), text.as_bytes())
+    }
+
+    #[test]
+    fn the_digits_count_and_the_last_line_wins() {
+        for (text, warning, critical) in [
+            ("", None, None),
+            ("CRITICAL=120\nWARNING=96\n", Some(96), Some(120)),
+            ("CRITICAL=0 # foo", None, Some(0)),
+            ("# CRITICAL=0\n#WARNING=1", None, None),
+            ("CRITICAL=foo\nWARNING=", None, None),
+            (" \tWARNING=7\nWARNING=8\nWARNING=\nWARNING=x\r\n", Some(8), None),
+            ("WARNING=24h\nCRITICAL=48 hours", Some(24), Some(48)),
+            ("WARNING=-1\nCRITICAL=99999999999999", Some(0), Some(u32::MAX)),
+            ("WARNING = 5\nWARNING=\"5\"\nexport WARNING=5\nwarning=5", None, None),
+        ] {
+            let policy = parse(text);
+            assert_eq!((policy.warning, policy.critical), (warning, critical), "{text:?}");
+        }
+        let settings = Settings::default();
+        assert_eq!(
+            parse("WARNING=0").thresholds(&settings),
+            Thresholds { warning: 0, critical: settings.critical }
+        );
+    }
+
+    #[test]
+    fn only_off_is_off() {
+        for (text, state) in [
+            ("", ExpectedState::On),
+            ("EXPECTED_STATE=OFF", ExpectedState::Off),
+            ("EXPECTED_STATE=OFF # until May", ExpectedState::Off),
+            ("EXPECTED_STATE=OFF\nEXPECTED_STATE=ON", ExpectedState::On),
+            ("#EXPECTED_STATE=OFF", ExpectedState::On),
+            ("EXPECTED_STATE=off\nEXPECTED_STATE=OFFLINE", ExpectedState::On),
+        ] {
+            assert_eq!(parse(text).expected_state, state, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_told_with_its_line_and_changes_nothing() {
+        let policy = parse("WARNING=30\n\x1b[2J\nCRITICAL=2d\nEXPECTED_STATE=maybe\nrm -rf /\n");
+        assert_eq!((policy.warning, policy.critical), (Some(30), Some(2)));
+        let told: Vec<String> = policy.bad_lines.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(told[0].starts_with("check_policy:2: '\\u{1b}[2J' is none of"), "{told:?}");
+        assert!(told[1].starts_with("check_policy:3: CRITICAL: '2d' is taken for 2 hours"), "{told:?}");
+        assert!(told[2].starts_with("check_policy:4: EXPECTED_STATE: 'maybe'"), "{told:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_something_else_is_told_in_a_few_lines() {
+        let told = CheckPolicy::parse(Path::new("p"), &b"\xff\x00garbage\n".repeat(1000)).bad_lines;
+        assert_eq!(told.len(), TOLD);
+        assert!(told[TOLD - 1].to_string().ends_with("(and 995 more such lines)"), "{told:?}");
+    }
+}

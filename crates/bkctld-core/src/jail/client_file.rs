@@ -1,0 +1,150 @@
+//! A file that the client can write, looked at from the server: under its name may lie a link, a fifo,
+//! a device, a directory, anything of any size, and something else a moment later.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use bkctld_sys::tree;
+use jiff::Timestamp;
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::io::Errno;
+
+use super::Jail;
+use crate::error::{IoContext, Result};
+
+/// A regular file, held by descriptor.
+#[derive(Debug)]
+pub struct ClientFile {
+    held: OwnedFd,
+    stat: Stat,
+    path: PathBuf,
+}
+
+/// What else may lie under the name; prints as what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAFile {
+    /// Nothing, or no directory on the way to it.
+    #[error("missing")]
+    Missing,
+    /// A symbolic link, or one on the way to it. It is not followed: it may lead anywhere.
+    #[error("a symbolic link, which is not followed")]
+    Link,
+    /// A directory.
+    #[error("a directory, not a file")]
+    Directory,
+    /// A fifo.
+    #[error("a fifo, not a file")]
+    Fifo,
+    /// A device or a socket.
+    #[error("a device or a socket, not a file")]
+    Special,
+}
+
+impl ClientFile {
+    /// Takes hold of the file at `below`, a path below the jail's directory.
+    pub fn find(jail: &Jail, below: &Path) -> Result<Result<ClientFile, NotAFile>> {
+        let path = jail.dir().join(below);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Root alone writes in JAILDIR.
+        let dir = match openat(CWD, jail.dir(), flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(Err(NotAFile::Missing)),
+            dir => dir.context("cannot open", jail.dir())?,
+        };
+        let held = match tree::look(&dir, below.as_os_str().as_bytes()) {
+            Ok(held) => held,
+            Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::NOENT | Errno::NOTDIR) => return Ok(Err(NotAFile::Missing)),
+                Some(Errno::LOOP) => return Ok(Err(NotAFile::Link)),
+                _ => return Err(error).context("cannot look at", &path),
+            },
+        };
+        let stat = fstat(&held).context("cannot look at", &path)?;
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(ClientFile { held, stat, path }),
+            FileType::Symlink => Err(NotAFile::Link),
+            FileType::Directory => Err(NotAFile::Directory),
+            FileType::Fifo => Err(NotAFile::Fifo),
+            _ => Err(NotAFile::Special),
+        })
+    }
+
+    /// `var/log/lastlog`, in every format of jails: its time of change is that of the last login.
+    pub fn lastlog(jail: &Jail) -> Result<Result<ClientFile, NotAFile>> {
+        ClientFile::find(jail, Path::new("var/log/lastlog"))
+    }
+
+    /// When its content changed last, says the client, who can set it. A time that no calendar has is
+    /// the earliest or the latest that one has.
+    pub fn modified(&self) -> Timestamp {
+        let (seconds, nanoseconds) = (self.stat.st_mtime, self.stat.st_mtime_nsec as i32);
+        let end = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::new(seconds, nanoseconds).unwrap_or(end)
+    }
+
+    /// How many bytes it had when it was found.
+    pub fn size(&self) -> u64 {
+        self.stat.st_size as u64
+    }
+
+    /// Opens it for reading. Never blocks: a file that the client holds a lease on is an error.
+    pub fn open(&self) -> Result<File> {
+        // By its name in /proc, which leads to this very inode: another open by its own name might
+        // find a fifo or a device there by now.
+        let itself = format!("/proc/self/fd/{}", self.held.as_fd().as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOATIME | OFlags::CLOEXEC;
+        Ok(openat(CWD, itself, flags, Mode::empty()).context("cannot read", &self.path)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::Settings;
+
+    fn find(jail: &Jail, below: &str) -> Result<String, NotAFile> {
+        ClientFile::find(jail, Path::new(below)).unwrap().map(|file| {
+            let mut text = String::new();
+            file.open().unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(file.size(), text.len() as u64);
+            text
+        })
+    }
+
+    #[test]
+    fn only_a_regular_file_that_no_link_leads_to_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let jail = Jail::new(&Settings::on_partition(dir.path()), "j".parse().unwrap());
+        assert_eq!(find(&jail, "data/file"), Err(NotAFile::Missing));
+        let data = jail.data();
+        fs::create_dir_all(data.join("dir")).unwrap();
+        fs::write(data.join("file"), "text").unwrap();
+        fs::write(dir.path().join("secret"), "secret").unwrap();
+        symlink("file", data.join("link")).unwrap();
+        symlink("dir", data.join("linked")).unwrap();
+        fs::write(data.join("dir/file"), "deep").unwrap();
+        rustix::fs::mknodat(CWD, data.join("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(data.join("socket")).unwrap();
+        for (below, found) in [
+            ("data/file", Ok("text")),
+            ("data/dir/file", Ok("deep")),
+            ("data//dir/file", Ok("deep")),
+            ("data/file/", Err(NotAFile::Missing)),
+            ("data/none", Err(NotAFile::Missing)),
+            ("data/none/file", Err(NotAFile::Missing)),
+            ("data/link", Err(NotAFile::Link)),
+            ("data/linked/file", Err(NotAFile::Link)),
+            ("data/dir", Err(NotAFile::Directory)),
+            ("data/fifo", Err(NotAFile::Fifo)),
+            ("data/socket", Err(NotAFile::Special)),
+        ] {
+            assert_eq!(find(&jail, below), found.map(str::to_owned), "{below}");
+        }
+        assert!(ClientFile::find(&jail, Path::new("../../secret")).is_err());
+    }
+}
