@@ -97,6 +97,8 @@ pub fn reload(jail: &Jail) -> Result<()> {
     let _ = pidfd_send_signal(&listener, Signal::HUP);
     let deadline = Instant::now() + RELOAD_PATIENCE;
     while Instant::now() < deadline {
+        // Before the state is read, so that what a listener wrote before it went is seen.
+        let alive = Lock::is_held(&lock)?;
         match ListenerState::read(jail)? {
             Some(ListenerState { generation, error, .. }) if generation > before => {
                 return match error {
@@ -104,7 +106,7 @@ pub fn reload(jail: &Jail) -> Result<()> {
                     Some(why) => Err(Error::Refused(why)),
                 };
             }
-            _ if !Lock::is_held(&lock)? => {
+            _ if !alive => {
                 return Err(Error::Refused("the listener died while it was reloading".into()));
             }
             _ => sleep(STEP),

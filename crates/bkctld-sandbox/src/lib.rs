@@ -23,6 +23,7 @@ mod link;
 mod listener;
 mod monitor;
 mod notify;
+mod program;
 mod root;
 mod sandbox;
 mod selftest;
@@ -40,7 +41,7 @@ use bkctld_core::config::{Isolation, SessionLimits};
 use bkctld_core::{Jail, Port};
 use ipnet::IpNet;
 
-pub use listener::run;
+pub use listener::{Ended, run};
 pub use state::ListenerState;
 pub use supervisor::supervise;
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bkctld_core::config::Isolation;
@@ -22,6 +23,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use rustix::time::Timespec;
 
 use crate::idrange::IdRange;
+use crate::program::Program;
 use crate::sockets::{ListeningSocket, listen_on};
 use crate::state::{ListenerState, sign};
 use crate::supervisor::READY;
@@ -34,14 +36,25 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How many of them are waited for; more are cut off at once.
 const LINGERING: usize = 16;
 
+/// Why a listener has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// The program at this path is another one than this process runs. No session was left: the process
+    /// is to run it in its place.
+    Replaced(PathBuf),
+}
+
 /// Serves the jail until it is told to stop (SIGTERM, SIGINT); SIGHUP reads the configuration again.
+/// Where the program was replaced by then, it also ends, as soon as there is no session.
 ///
 /// Takes the listener's lock once the port is bound and a sandboxed sshd has answered, and says then
 /// that it is ready: to systemd where that asks, on standard output where the service is supervised.
 ///
 /// # Errors
 /// Whatever keeps the jail from being served; after it was ready, nothing does.
-pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<()> {
+pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<Ended> {
     let started = Listener::start(service, load);
     if service.supervised {
         let word = match &started {
@@ -83,6 +96,9 @@ struct Listener<'a> {
     /// When a connection was last reported that got no session.
     reported: Option<Instant>,
     state: ListenerState,
+    program: Program,
+    /// A reload has found that the program was replaced, and that it would start.
+    replaced: bool,
     /// The listener's own lock; monitors must not inherit it.
     lock: Option<Lock>,
     /// Inherited by monitors and inits: free when the last process of the jail is gone.
@@ -108,7 +124,7 @@ impl<'a> Listener<'a> {
         let lock = Lock::try_take(&service.jail.listener_lock())?
             .ok_or_else(|| Error::Refused("another listener of this jail is running".into()))?;
         sign(&lock)?;
-        let state = ListenerState::first(config.port);
+        let state = ListenerState::first(&service.jail, config.port)?;
         state.write(&service.jail)?;
         Ok(Listener {
             service,
@@ -120,6 +136,8 @@ impl<'a> Listener<'a> {
             lingering: Vec::new(),
             reported: None,
             state,
+            program: Program::of_this_process()?,
+            replaced: false,
             lock: Some(lock),
             _sessions_lock: sessions_lock,
             life,
@@ -127,9 +145,16 @@ impl<'a> Listener<'a> {
         })
     }
 
-    fn serve(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<()> {
+    fn serve(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<Ended> {
         loop {
-            if self.sessions.is_empty() && self.lingering.is_empty() {
+            if self.is_idle() {
+                if self.replaced {
+                    // The configuration may have been broken since: then this listener goes on.
+                    self.reload(load);
+                    if self.replaced {
+                        return Ok(Ended::Replaced(self.program.path.clone()));
+                    }
+                }
                 // A server has hundreds of these that mostly wait. Failing only costs memory.
                 let _ = release_code();
             }
@@ -139,7 +164,7 @@ impl<'a> Listener<'a> {
                     match signal {
                         Signal::CHILD => self.reap(),
                         Signal::HUP => self.reload(load),
-                        _ => return self.stop(),
+                        _ => return self.stop().map(|()| Ended::Stopped),
                     }
                 }
             }
@@ -147,6 +172,10 @@ impl<'a> Listener<'a> {
                 self.accept(at);
             }
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.sessions.is_empty() && self.lingering.is_empty()
     }
 
     /// Waits for signals and connections. Has a deadline only while somebody is being refused.
@@ -256,6 +285,7 @@ impl<'a> Listener<'a> {
     fn reload(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) {
         notify::reloading();
         let outcome = load().and_then(|config| self.change_to(config));
+        self.replaced = outcome.is_ok() && self.program.is_replaced();
         self.state.generation += 1;
         self.state.port = self.config.port.get();
         self.state.error = outcome.err().map(|error| error.to_string());

@@ -16,15 +16,18 @@ pub struct ListenerState {
     pub pid: u32,
     /// The port that it listens on.
     pub port: u16,
-    /// Counts its start and each reload, so that who asks for one can tell when it is done.
+    /// Counts starts and reloads, so that who asks for one can tell when it is done.
     pub generation: u64,
     /// Why the last reload changed nothing; none when it worked.
     pub error: Option<String>,
 }
 
 impl ListenerState {
-    pub(crate) fn first(port: Port) -> ListenerState {
-        ListenerState { pid: std::process::id(), port: port.get(), generation: 1, error: None }
+    /// The state of a listener that has just started. It counts on from the one before: who waits for that
+    /// one's reload gets what it wants when another has started meanwhile.
+    pub(crate) fn first(jail: &Jail, port: Port) -> Result<ListenerState> {
+        let generation = ListenerState::read(jail)?.map_or(0, |state| state.generation) + 1;
+        Ok(ListenerState { pid: std::process::id(), port: port.get(), generation, error: None })
     }
 
     pub(crate) fn write(&self, jail: &Jail) -> Result<()> {

@@ -3,13 +3,14 @@
 //! hold as little memory as it can: there may be a thousand of them.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
 use bkctld_core::error::IoContext;
 use bkctld_core::jail::{SessionPolicy, SshdConfig};
 use bkctld_core::runtime::RuntimeStore;
 use bkctld_core::{Jail, JailName, Settings};
-use bkctld_sandbox::{ListenerConfig, Service};
+use bkctld_sandbox::{Ended, ListenerConfig, Service};
 
 use crate::cli::command_of_name;
 use crate::context::read_settings;
@@ -47,7 +48,7 @@ fn listen(name: Option<&OsString>) -> Result<(), Failure> {
         log_to_stderr: systemd,
         supervised: !systemd,
     };
-    Ok(bkctld_sandbox::run(&service, &|| {
+    let ended = bkctld_sandbox::run(&service, &|| {
         let config = SshdConfig::read(&jail)?;
         let policy = SessionPolicy::read(&jail, &settings)?;
         let port = config.port()?;
@@ -59,7 +60,15 @@ fn listen(name: Option<&OsString>) -> Result<(), Failure> {
             isolation: policy.isolation,
             limits: policy.limits,
         })
-    })?)
+    })?;
+    match ended {
+        Ended::Stopped => Ok(()),
+        // In the same process, which is the one that systemd or the supervisor watches.
+        Ended::Replaced(program) => {
+            let error = Command::new(&program).args(["run", jail.name().as_str()]).exec();
+            Err(error).context("cannot become", &program).map_err(Failure::from)
+        }
+    }
 }
 
 fn supervise(name: Option<&OsString>) -> Result<(), Failure> {

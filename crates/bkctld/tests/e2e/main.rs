@@ -29,3 +29,4 @@ mod report;
 mod retention;
 mod sessions;
 mod transfer;
+mod upgrade;
