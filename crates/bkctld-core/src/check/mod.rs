@@ -1,15 +1,26 @@
 //! What monitoring asks: findings about the jails and the server, each with how bad it is, in the form
 //! that Nagios and its kin read.
 
+mod canary;
+mod incs;
 mod jails;
 mod policy;
 mod report;
 
+use crate::config::Settings;
+use crate::jail::{self, JailName};
+
+pub use canary::canaries;
+pub use incs::{Expected, incs};
 pub use jails::jails;
 pub use policy::{CheckPolicy, ExpectedState, Thresholds};
 pub use report::{Counts, Finding, Measure, Report, Severity};
 
-/// The report of a check that cannot look at anything, and why.
-pub fn unable(why: impl std::fmt::Display) -> Report {
-    Report::new(vec![Finding::new(Severity::Unknown, why)])
+/// The report of a check over every jail; where they cannot be listed, it tells why, because a plugin
+/// that prints nothing looks like one that is not there.
+pub fn of_all(settings: &Settings, check: impl FnOnce(&[JailName]) -> Report) -> Report {
+    match jail::list(settings) {
+        Ok(names) => check(&names),
+        Err(error) => Report::new(vec![Finding::new(Severity::Unknown, error)]),
+    }
 }

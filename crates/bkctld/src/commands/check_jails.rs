@@ -4,7 +4,7 @@ use bkctld_core::check;
 use clap::Args;
 
 use super::Perfdata;
-use crate::context::{Context, Target};
+use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::ui::report;
 
@@ -15,9 +15,7 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let report = match context.names(&Target::All) {
-        Ok(names) => check::jails(&context.settings, &names, &context.now),
-        Err(failure) => check::unable(failure),
-    };
+    let report =
+        check::of_all(&context.settings, |names| check::jails(&context.settings, names, &context.now));
     Ok(report::print(&context.ui, "check-jails", &report, arguments.output.perfdata))
 }

@@ -1,5 +1,7 @@
 //! The commands, one file each.
 
+mod check_canary;
+mod check_incs;
 mod check_jails;
 mod inc;
 mod inc_lock;
@@ -88,6 +90,10 @@ commands! {
     /// Check how long each jail's client has been silent (also: check)
     #[command(alias = "check")]
     CheckJails(check_jails) = "check-jails",
+    /// Check that the incs which the policies let one expect are there
+    CheckIncs(check_incs) = "check-incs",
+    /// Check that each client has pushed its canary today
+    CheckCanary(check_canary) = "check-canary",
 }
 
 /// The option of the checks.

@@ -90,6 +90,11 @@ impl Ui {
         say(format_args!("bkctld: {text}"));
     }
 
+    /// A line of standard error in a form that scripts know.
+    pub fn error_line(&self, text: impl Display) {
+        say(text);
+    }
+
     /// Something is not as it should be.
     pub fn warning(&self, text: impl Display) {
         if self.verbosity >= Verbosity::Normal {

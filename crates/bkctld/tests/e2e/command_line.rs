@@ -27,6 +27,8 @@ const COMMANDS: &[&str] = &[
     "inc-lock",
     "inc-unlock",
     "check-jails",
+    "check-incs",
+    "check-canary",
 ];
 
 as_root! {

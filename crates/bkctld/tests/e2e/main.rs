@@ -12,6 +12,8 @@ mod support;
 mod attacks_from_inside;
 mod attacks_on_history;
 mod bad_input;
+mod check_canary;
+mod check_incs;
 mod check_jails;
 mod command_line;
 mod completion;

@@ -1,0 +1,150 @@
+//! Whether each client's last push is of today: a file that it pushes with every backup has a line with
+//! the date.
+
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use jiff::Zoned;
+use jiff::civil::Date;
+
+use super::report::{Finding, Report, Severity};
+use crate::config::Settings;
+use crate::error::{IoContext, Result};
+use crate::jail::{ClientFile, Jail, JailName};
+
+/// The most that a canary may hold, in bytes: a line a day for a century is less. The client decides
+/// what lies there, and the check reads those of all jails.
+const LIMIT: u64 = 4 << 20;
+
+/// The canary of each of the jails.
+pub fn canaries(settings: &Settings, names: &[JailName], now: &Zoned) -> Report {
+    let today = now.date();
+    let findings = names.iter().map(|name| {
+        let jail = Jail::new(settings, name.clone());
+        of(&jail, settings, today).unwrap_or_else(|error| Finding::of_jail(Severity::Critical, name, error))
+    });
+    Report::new(findings.collect())
+}
+
+fn of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
+    let name = settings.canary_relative_file.as_str();
+    let finding = |severity, text: String, found: &str| {
+        Ok(Finding::of_jail(severity, jail.name(), text).with("canary", found))
+    };
+    // As the original writes it: with its leading slash, below the jail's data.
+    let data = jail.data();
+    let below = data.strip_prefix(jail.dir()).unwrap_or(&data).join(name.trim_start_matches('/'));
+    let canary = match ClientFile::find(jail, &below)? {
+        Ok(canary) => canary,
+        Err(crate::jail::NotAFile::Missing) => {
+            return finding(Severity::Critical, format!("missing {name} file"), "missing");
+        }
+        Err(what) => return finding(Severity::Critical, format!("{name} is {what}"), "unusable"),
+    };
+    // The last day that the calendar has has none after it, the first none before.
+    let yesterday = today.yesterday().unwrap_or(today);
+    let days = [today, yesterday].map(|day| day.to_string());
+    let found = if canary.size() > LIMIT {
+        Err(ErrorKind::FileTooLarge.into())
+    } else {
+        search(canary.open()?, [days[0].as_bytes(), days[1].as_bytes()])
+    };
+    match found {
+        Ok([true, _]) => {
+            finding(Severity::Ok, format!("entries found for today ({today}) in {name} file"), "today")
+        }
+        Ok([_, true]) => {
+            let text = format!("entries found for yesterday ({yesterday}) in {name} file");
+            finding(Severity::Warning, text, "yesterday")
+        }
+        Ok(_) => {
+            let text = format!("No entry for today ({today}) nor yesterday ({yesterday}) in {name} file");
+            finding(Severity::Critical, text, "outdated")
+        }
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            let text = format!("{name} is larger than {} MiB, which no canary is: not read", LIMIT >> 20);
+            finding(Severity::Critical, text, "unusable")
+        }
+        Err(error) => Err(error).context("cannot read", jail.dir().join(Path::new(&below))),
+    }
+}
+
+/// Which of the words there are. Stops at the first one when that is found; an error if there is more
+/// than [`LIMIT`], as in a file that grew since it was looked at.
+fn search(mut from: impl Read, words: [&[u8]; 2]) -> io::Result<[bool; 2]> {
+    let longest = words.iter().map(|word| word.len()).max().unwrap_or(0);
+    let mut found = [false; 2];
+    let mut buffer = vec![0; 64 << 10];
+    // The end of the piece before, where a word may have begun.
+    let (mut kept, mut total) = (0, 0);
+    while !found[0] {
+        let read = match from.read(&mut buffer[kept..]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if read == 0 {
+            break;
+        }
+        total += read as u64;
+        if total > LIMIT {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        let piece = &buffer[..kept + read];
+        for (word, found) in words.iter().zip(&mut found) {
+            *found |= piece.windows(word.len()).any(|part| part == *word);
+        }
+        let end = piece.len();
+        kept = end.min(longest.saturating_sub(1));
+        buffer.copy_within(end - kept..end, 0);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives so many bytes at a time.
+    struct Slow<'a>(&'a [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let len = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..len].copy_from_slice(&self.0[..len]);
+            self.0 = &self.0[len..];
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn a_date_is_found_wherever_the_pieces_end() {
+        let words: [&[u8]; 2] = [b"2026-03-02", b"2026-03-01"];
+        for (text, expected) in [
+            ("", [false, false]),
+            ("2026-03-0", [false, false]),
+            ("2026-03-02", [true, false]),
+            ("x 2026-03-01 y\n", [false, true]),
+            ("2026-02-28 a\n2026-03-01 b\n2026-03-02 c\n", [true, true]),
+            ("2026-02-022026-03-2026-03-01", [false, true]),
+        ] {
+            for piece in [1, 2, 3, 7, 9, 10, 11, 1000] {
+                let found = search(Slow(text.as_bytes(), piece), words).unwrap();
+                assert_eq!(
+                    (found[0], found[0] || found[1]),
+                    (expected[0], expected[0] || expected[1]),
+                    "{text}"
+                );
+            }
+        }
+        let far = [vec![b'x'; (64 << 10) - 4], b"2026-03-02".to_vec()].concat();
+        assert!(search(&far[..], words).unwrap()[0]);
+    }
+
+    #[test]
+    fn no_more_is_read_than_a_canary_may_hold() {
+        let words: [&[u8]; 2] = [b"a", b"b"];
+        let error = search(io::repeat(b'x'), words).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert_eq!(search(io::repeat(b'x').take(LIMIT), words).unwrap(), [false, false]);
+    }
+}

@@ -1,0 +1,42 @@
+//! `check-incs`: the incs that are missing.
+
+use bkctld_core::check::{self, Expected, Severity};
+use clap::{Args, ValueEnum};
+
+use super::Perfdata;
+use crate::context::Context;
+use crate::exit::{Exit, Failure};
+use crate::ui::report;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// 'all' (without an argument, too): an inc for each rule of the policies; 'last': one of today
+    #[arg(value_name = "all|last", hide_possible_values = true)]
+    scope: Option<Scope>,
+    #[command(flatten)]
+    output: Perfdata,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scope {
+    All,
+    Last,
+}
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let expected = match arguments.scope {
+        None | Some(Scope::All) => Expected::ByEachRule,
+        Some(Scope::Last) => Expected::OfToday,
+    };
+    let report = check::of_all(&context.settings, |names| {
+        check::incs(&context.settings, names, &context.now, expected)
+    });
+    // What a cron job mails when it throws standard output away.
+    for finding in report.findings().iter().filter(|finding| finding.severity != Severity::Ok) {
+        match &finding.jail {
+            Some(jail) => context.ui.error_line(format_args!("ERROR: {jail} : {}", finding.text())),
+            None => context.ui.error_line(format_args!("ERROR: {}", finding.text())),
+        }
+    }
+    Ok(report::print(&context.ui, "check-incs", &report, arguments.output.perfdata))
+}
