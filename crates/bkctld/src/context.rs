@@ -100,6 +100,13 @@ struct JailResult<'a> {
     outcome: Outcome,
 }
 
+#[derive(Serialize)]
+struct Results<'a, T> {
+    results: Vec<JailResult<'a>>,
+    #[serde(flatten)]
+    beside: T,
+}
+
 /// The settings from the file that the option or `BKCTLD_CONFIG` names, else from the usual place.
 pub fn read_settings(file: Option<&Path>) -> Result<(Settings, Vec<config::Warning>), Failure> {
     let from_environment =
@@ -162,6 +169,35 @@ impl Context {
         at_once: usize,
         act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
     ) -> Exit {
+        let (results, exit) = self.results(names, at_once, act);
+        if self.ui.json() {
+            self.ui.document(command, Results { results, beside: () });
+        }
+        exit
+    }
+
+    /// The same one jail after the other, with something beside the results in the document: for what
+    /// is done for all jails at once.
+    pub fn for_each_beside(
+        &self,
+        command: &str,
+        names: &[JailName],
+        beside: impl Serialize,
+        act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
+    ) -> Exit {
+        let (results, exit) = self.results(names, 1, act);
+        if self.ui.json() {
+            self.ui.document(command, Results { results, beside });
+        }
+        exit
+    }
+
+    fn results<'a>(
+        &self,
+        names: &'a [JailName],
+        at_once: usize,
+        act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
+    ) -> (Vec<JailResult<'a>>, Exit) {
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<Option<(Outcome, Exit)>>> = Mutex::new(vec![None; names.len()]);
         let work = || {
@@ -184,10 +220,12 @@ impl Context {
             all if all.iter().flatten().any(|(_, exit)| *exit != Exit::Done) => Exit::Error,
             _ => Exit::Done,
         };
-        if self.ui.json() {
-            self.print_results(command, names, results);
-        }
-        exit
+        let results = names
+            .iter()
+            .zip(results)
+            .filter_map(|(jail, result)| Some(JailResult { jail, outcome: result?.0 }))
+            .collect();
+        (results, exit)
     }
 
     fn said(&self, result: Result<Outcome, Failure>) -> (Outcome, Exit) {
@@ -210,19 +248,6 @@ impl Context {
                 (Outcome::new(Ended::Failed, failure), exit)
             }
         }
-    }
-
-    fn print_results(&self, command: &str, names: &[JailName], results: Vec<Option<(Outcome, Exit)>>) {
-        #[derive(Serialize)]
-        struct Results<'a> {
-            results: Vec<JailResult<'a>>,
-        }
-        let results = names
-            .iter()
-            .zip(results)
-            .filter_map(|(jail, result)| Some(JailResult { jail, outcome: result?.0 }))
-            .collect();
-        self.ui.document(command, Results { results });
     }
 }
 

@@ -6,6 +6,6 @@ mod shell;
 pub(crate) mod values;
 
 pub use read::DEFAULT_FILE;
-pub use settings::{Isolation, ServiceManager, SessionLimits, Settings};
+pub use settings::{Firewall, Isolation, ServiceManager, SessionLimits, Settings};
 pub use shell::Env;
 pub use values::Warning;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::shell::Env;
 use super::values::{self, Values, Warning};
-use super::{ServiceManager, SessionLimits, Settings};
+use super::{Firewall, ServiceManager, SessionLimits, Settings};
 use crate::error::{Error, IoContext, Result};
 use crate::{file, text};
 
@@ -67,7 +67,7 @@ impl Settings {
         }
         values.set("SSHD_CONFIG", &mut self.sshd_config, path_inside)?;
         values.set("AUTHORIZED_KEYS", &mut self.authorized_keys, path_inside)?;
-        self.firewall_rules = values.get("FIREWALL_RULES", absolute_path)?;
+        self.firewall = firewall(values)?;
         values.set("JAIL_PROGRAMS", &mut self.jail_programs, absolute_paths)
     }
 
@@ -159,6 +159,34 @@ impl SessionLimits {
 /// Half of it, rounded up.
 fn half(number: NonZeroU32) -> NonZeroU32 {
     NonZeroU32::new(number.get().div_ceil(2)).unwrap_or(NonZeroU32::MIN)
+}
+
+/// Without `FIREWALL` a rules file is written where one is named, as the original does.
+fn firewall(values: &mut Values<'_>) -> Result<Firewall> {
+    let rules = values.get("FIREWALL_RULES", values::absolute_path)?;
+    match (values.get("FIREWALL", firewall_kind)?, rules) {
+        (None | Some(FirewallKind::Minifirewall), Some(path)) => Ok(Firewall::RulesFile(path)),
+        (None, None) | (Some(FirewallKind::None), _) => Ok(Firewall::None),
+        (Some(FirewallKind::Nftables), _) => Ok(Firewall::Nftables),
+        (Some(FirewallKind::Minifirewall), None) => {
+            Err(values.conflict("FIREWALL", "minifirewall needs FIREWALL_RULES, the file that it sources"))
+        }
+    }
+}
+
+enum FirewallKind {
+    None,
+    Minifirewall,
+    Nftables,
+}
+
+fn firewall_kind(value: &str) -> Result<FirewallKind, String> {
+    match value {
+        "none" => Ok(FirewallKind::None),
+        "minifirewall" => Ok(FirewallKind::Minifirewall),
+        "nftables" => Ok(FirewallKind::Nftables),
+        _ => Err(format!("'{value}' is none of none, minifirewall, nftables")),
+    }
 }
 
 fn service_manager(value: &str) -> Result<ServiceManager, String> {

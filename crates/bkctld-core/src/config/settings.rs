@@ -38,8 +38,8 @@ pub struct Settings {
     pub sshd_config: PathBuf,
     /// `AUTHORIZED_KEYS`: a path inside the jail.
     pub authorized_keys: PathBuf,
-    /// `FIREWALL_RULES`; `None` where no rules file is to be written.
-    pub firewall_rules: Option<PathBuf>,
+    /// `FIREWALL` (new) and `FIREWALL_RULES`: what keeps strangers from the jails' ports.
+    pub firewall: Firewall,
     /// `LOGLEVEL`: syslog's scale, 3 (errors) to 7 (debug).
     pub log_level: u8,
     /// `WARNING`, in hours; 0 turns it off.
@@ -64,6 +64,27 @@ pub struct Settings {
     pub session_limits: SessionLimits,
     /// `JAIL_PROGRAMS` (new): programs for the runtime beside those that it always has.
     pub jail_programs: Vec<PathBuf>,
+}
+
+/// Where the addresses that may connect to a jail are enforced beside its listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Firewall {
+    /// Nowhere.
+    None,
+    /// By the administrator's minifirewall, which sources this file (`FIREWALL_RULES`).
+    RulesFile(PathBuf),
+    /// By an nftables table of our own.
+    Nftables,
+}
+
+impl Firewall {
+    /// The rules file, where there is one.
+    pub fn rules_file(&self) -> Option<&Path> {
+        match self {
+            Firewall::RulesFile(path) => Some(path),
+            Firewall::None | Firewall::Nftables => None,
+        }
+    }
 }
 
 /// Who keeps the listeners running.
@@ -134,7 +155,7 @@ impl Settings {
             canary_relative_file: "/zzz_evobackup/canary".into(),
             sshd_config: "/etc/ssh/sshd_config".into(),
             authorized_keys: "/root/.ssh/authorized_keys".into(),
-            firewall_rules: None,
+            firewall: Firewall::None,
             log_level: 6,
             warning: 24,
             critical: 48,

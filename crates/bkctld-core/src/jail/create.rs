@@ -13,10 +13,11 @@ use super::sshd_config::SshdConfig;
 use super::{FORMAT_VERSION, Jail, Port, layout, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
+use crate::file;
 use crate::file::Sync;
+use crate::firewall::{self, Change, JailRules};
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
-use crate::{file, firewall};
 
 /// The kinds of host key that a jail gets. RSA is there for the clients of old systems.
 const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
@@ -77,10 +78,13 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
     let port = ports.next_free()?;
     config.set_port(port)?;
     write(&aside.sshd_config(), 0o644, &config.content())?;
-    firewall::write_rules(settings, jail.name(), port, &config.allowed_addresses()?)?;
+    let addresses = config.allowed_addresses()?;
     let jails = File::open(&settings.jail_dir).context("cannot open", &settings.jail_dir)?;
     rustix::fs::syncfs(&jails).context("cannot sync", &settings.jail_dir)?;
-    fs::rename(aside.dir(), jail.dir()).context("cannot rename to", jail.dir())?;
+    let rules = JailRules { jail: jail.name().clone(), port, addresses };
+    firewall::change(settings, &Change::admit(rules), |_| {
+        fs::rename(aside.dir(), jail.dir()).context("cannot rename to", jail.dir())
+    })?;
     jails.sync_all().context("cannot sync", &settings.jail_dir)?;
     Ok(port)
 }

@@ -9,22 +9,23 @@ use std::path::Path;
 use super::{Jail, JailName, MAKING, REMOVING};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
-use crate::firewall;
+use crate::firewall::{self, Change};
 use crate::lock::Lock;
 
 /// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:
 /// a run that is interrupted leaves a jail that is still listed, so that it can be run again. The
 /// caller holds the jail's locks and has stopped it.
 pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
-    firewall::remove_rules(settings, jail.name())?;
-    renamed_away(jail.inc_dir())?;
+    renamed_away(jail.inc_dir(), rename_if_there)?;
     tree(jail.conf_dir())?;
     let legacy = jail.legacy_policy();
     if fs::symlink_metadata(legacy).is_ok_and(|meta| !meta.is_dir()) {
         fs::remove_file(legacy).context("cannot delete", legacy)?;
     }
     tree(jail.state_dir())?;
-    renamed_away(jail.dir())
+    renamed_away(jail.dir(), |from, to| {
+        firewall::change(settings, &Change::forget(jail.name()), |_| rename_if_there(from, to))
+    })
 }
 
 /// Deletes what interrupted runs of `init` and `remove` left of any jail that nobody works on now.
@@ -51,7 +52,7 @@ fn owner_of_leftover(name: &str) -> Option<JailName> {
 /// Deletes the directory of a jail, or of its incs: under a hidden name, so that what is left after
 /// an interruption is never taken for a jail or an inc. Hidden names are no jail's, since those begin
 /// with a letter or digit.
-fn renamed_away(dir: &Path) -> Result<()> {
+fn renamed_away(dir: &Path, rename: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
     let Some(name) = dir.file_name() else {
         return Ok(());
     };
@@ -59,11 +60,15 @@ fn renamed_away(dir: &Path) -> Result<()> {
     hidden.push(name);
     let aside = dir.with_file_name(hidden);
     tree(&aside)?;
-    match fs::rename(dir, &aside) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        renamed => renamed.context("cannot rename", dir)?,
-    }
+    rename(dir, &aside)?;
     tree(&aside)
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed.context("cannot rename", from),
+    }
 }
 
 /// Deletes a tree, nested btrfs subvolumes included; none there is fine.

@@ -1,8 +1,9 @@
 //! `ip`: the addresses that may connect to a jail.
 
+use bkctld_core::JailName;
+use bkctld_core::firewall::{self, Change, JailRules};
 use bkctld_core::jail::{AddressChange, AllowedAddresses, SshdConfig};
 use bkctld_core::lock::Lock;
-use bkctld_core::{JailName, firewall};
 use clap::Args;
 use serde::Serialize;
 
@@ -57,8 +58,8 @@ fn set(context: &Context, name: &JailName, change: AddressChange) -> Result<Outc
         return Ok(Outcome::new(Ended::Would, message).with("addresses", addresses));
     }
     config.set_allowed_addresses(&allowed)?;
-    config.save()?;
-    firewall::write_rules(&context.settings, name, config.port()?, &allowed)?;
+    let rules = JailRules { jail: name.clone(), port: config.port()?, addresses: allowed };
+    firewall::change(&context.settings, &Change::admit(rules), |_| config.save())?;
     context.reload_if_on(&jail)?;
     Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' allows {list}")).with("addresses", addresses))
 }

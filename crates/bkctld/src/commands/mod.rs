@@ -3,6 +3,7 @@
 mod check_canary;
 mod check_incs;
 mod check_jails;
+mod firewall;
 mod inc;
 mod inc_lock;
 mod inc_unlock;
@@ -79,6 +80,8 @@ commands! {
     Port(port) = "port",
     /// Show the addresses that may connect; add one, or take one away
     Ip(ip) = "ip",
+    /// Write a jail's firewall rules anew
+    Firewall(firewall) = "firewall",
     /// Make an inc of every jail that has a policy, or of those named
     Inc(inc) = "inc",
     /// Delete the incs that no rule of the policy keeps

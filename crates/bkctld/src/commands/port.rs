@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
+use bkctld_core::firewall::{self, Change, JailRules};
 use bkctld_core::jail::{Port, Ports, SshdConfig};
 use bkctld_core::lock::Lock;
-use bkctld_core::{Error, JailName, firewall};
+use bkctld_core::{Error, JailName};
 use clap::Args;
 use serde::Serialize;
 
@@ -76,9 +77,9 @@ fn set(context: &Context, name: &JailName, choice: Choice) -> Result<Outcome, Fa
     }
     let mut config = SshdConfig::read(&jail)?;
     config.set_port(port)?;
-    config.save()?;
+    let rules = JailRules { jail: name.clone(), port, addresses: config.allowed_addresses()? };
+    firewall::change(&context.settings, &Change::admit(rules), |_| config.save())?;
     drop(ports);
-    firewall::write_rules(&context.settings, name, port, &config.allowed_addresses()?)?;
     context.reload_if_on(&jail)?;
     Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has port {port}")).with("port", port.get()))
 }

@@ -22,6 +22,7 @@ mod config;
 mod crashes;
 mod docs;
 mod entry_points;
+mod firewall;
 mod inc_protection;
 mod incs;
 mod init_and_lifecycle;

@@ -44,7 +44,7 @@ fn a_real_file_is_read_whole() {
     assert_eq!(settings.inc_dir, Path::new("/srv/backup/increments"));
     assert_eq!(settings.idx_file, Path::new("/srv/backup/index/bkctld-jails.idx"));
     assert_eq!(settings.local_tpl_dir, Path::new("/usr/local/share/bkctld"));
-    assert_eq!(settings.firewall_rules.as_deref(), Some(Path::new("/etc/minifirewall.d/bkctld")));
+    assert_eq!(settings.firewall, Firewall::RulesFile("/etc/minifirewall.d/bkctld".into()));
     assert_eq!((settings.log_level, settings.warning, settings.critical), (7, 30, 48));
     assert_eq!(settings.nodes, ["backup2.example.org", "root@10.0.0.2"]);
 }
@@ -170,4 +170,24 @@ fn directories_that_are_missing_or_files_are_told() {
     settings.check_dirs().unwrap();
     std::fs::write(&settings.inc_dir, "").unwrap();
     assert!(settings.check_dirs().unwrap_err().to_string().starts_with("INCDIR "));
+}
+
+#[test]
+fn a_firewall_is_named_or_follows_from_the_rules_file() {
+    let rules = "FIREWALL_RULES=/etc/rules\n";
+    for (text, firewall) in [
+        (String::new(), Firewall::None),
+        (rules.to_owned(), Firewall::RulesFile("/etc/rules".into())),
+        (format!("{rules}FIREWALL=minifirewall"), Firewall::RulesFile("/etc/rules".into())),
+        (format!("{rules}FIREWALL=none"), Firewall::None),
+        (format!("{rules}FIREWALL=nftables"), Firewall::Nftables),
+        ("FIREWALL=nftables".to_owned(), Firewall::Nftables),
+    ] {
+        assert_eq!(settings(&text).firewall, firewall, "{text}");
+    }
+    assert_eq!(
+        error("\nFIREWALL=minifirewall"),
+        "2: FIREWALL: minifirewall needs FIREWALL_RULES, the file that it sources"
+    );
+    assert_eq!(error("FIREWALL=iptables"), "1: FIREWALL: 'iptables' is none of none, minifirewall, nftables");
 }

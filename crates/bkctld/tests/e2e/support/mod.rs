@@ -7,6 +7,7 @@ pub mod network;
 pub mod processes;
 pub mod run;
 pub mod server;
+pub mod strace;
 pub mod tree;
 pub mod volume;
 

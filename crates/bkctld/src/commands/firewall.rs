@@ -1,0 +1,50 @@
+//! `firewall`: the rules of a jail, or of all, written anew.
+
+use bkctld_core::firewall::{self, Change, JailRules, Plan};
+use bkctld_core::{Jail, JailName};
+use serde::Serialize;
+
+use super::JailOrAll;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = JailOrAll;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let names = context.names(&arguments.target)?;
+    let change = Change::again(names.clone());
+    let plan = if context.settings.dry_run {
+        firewall::plan(&context.settings, &change)?
+    } else {
+        firewall::change(&context.settings, &change, |plan| Ok(plan.clone()))?
+    };
+    #[derive(Serialize)]
+    struct Beside<'a> {
+        firewall: &'a Plan,
+    }
+    let exit = context
+        .for_each_beside("firewall", &names, Beside { firewall: &plan }, |name| of(context, name, &plan));
+    if let Plan::Minifirewall { rules, .. } | Plan::Nftables { rules } = &plan
+        && context.settings.dry_run
+        && !context.ui.json()
+    {
+        context.ui.text(rules);
+    }
+    Ok(exit)
+}
+
+fn of(context: &Context, name: &JailName, plan: &Plan) -> Result<Outcome, Failure> {
+    if *plan == Plan::None {
+        let message = format_args!("no rules are written for jail '{name}': no FIREWALL is configured");
+        return Ok(Outcome::new(Ended::Skipped, message));
+    }
+    let JailRules { port, addresses, .. } = JailRules::read(&Jail::new(&context.settings, name.clone()))?;
+    let shown: Vec<String> = addresses.iter().map(|address| address.to_string()).collect();
+    let list = shown.join(", ");
+    let outcome = if context.settings.dry_run {
+        Outcome::new(Ended::Would, format_args!("would admit {list} to port {port} of jail '{name}'"))
+    } else {
+        Outcome::new(Ended::Done, format_args!("the firewall admits {list} to port {port} of jail '{name}'"))
+    };
+    Ok(outcome.with("port", port.get()).with("addresses", shown))
+}
