@@ -1,11 +1,14 @@
 //! Reading and replacing the small files of configuration and state. Nothing else in the program
 //! opens such a file for writing, so owner, mode and atomicity are decided in one place.
 
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use bkctld_sys::tree::{open_dir_path, open_file};
 use rustix::fs::OFlags;
 
 use crate::error::{Error, IoContext, Result};
@@ -54,11 +57,34 @@ pub fn replace_with(path: &Path, mode: u32, content: &[u8], sync: Sync) -> Resul
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     // Without O_NONBLOCK a fifo under this name would hold us until somebody writes into it.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context("cannot read", path),
+    match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
+        Ok(file) => read_small(file, path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context("cannot read", path),
+    }
+}
+
+/// Reads a small file below a directory that a client can write in: no link on the way is followed,
+/// and nothing but a regular file is read. `None` when there is none.
+pub fn read_beneath(dir: &Path, below: &Path) -> Result<Option<Vec<u8>>> {
+    let path = dir.join(below);
+    let open = || -> io::Result<File> {
+        let dir = File::open(dir)?;
+        let name = CString::new(below.file_name().unwrap_or_default().as_bytes())?;
+        let holder = match below.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => open_dir_path(&dir, parent.as_os_str().as_bytes())?,
+            None => dir.into(),
+        };
+        Ok(open_file(holder, &name)?.into())
     };
+    match open() {
+        Ok(file) => read_small(file, &path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context("cannot read", path),
+    }
+}
+
+fn read_small(file: File, path: &Path) -> Result<Vec<u8>> {
     let meta = file.metadata().context("cannot read", path)?;
     if !meta.is_file() {
         return Err(Error::Invalid(format!("{} is not a regular file", crate::text::path(path))));
@@ -72,7 +98,7 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
             SMALL_FILE_LIMIT >> 10
         )));
     }
-    Ok(Some(content))
+    Ok(content)
 }
 
 /// Makes the directory and its parents, mode 0755 less the umask; one that is there is fine.
@@ -119,5 +145,21 @@ mod tests {
         assert!(read_if_there(&path).unwrap_err().to_string().contains("larger than"));
         assert!(read_if_there(dir.path()).unwrap_err().to_string().contains("not a regular file"));
         assert_eq!(read_if_there(&dir.path().join("none")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_link_is_not_followed_where_a_client_can_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |below: &str| read_beneath(dir.path(), Path::new(below));
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        fs::write(dir.path().join("etc/config"), "mine").unwrap();
+        std::os::unix::fs::symlink("/etc", dir.path().join("out")).unwrap();
+        std::os::unix::fs::symlink("config", dir.path().join("etc/link")).unwrap();
+        assert_eq!(read("etc/config").unwrap().as_deref(), Some(&b"mine"[..]));
+        assert_eq!(read("etc/none").unwrap(), None);
+        assert_eq!(read("none/config").unwrap(), None);
+        for refused in ["out/passwd", "etc/link", "etc", "etc/../etc/config/x"] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
     }
 }

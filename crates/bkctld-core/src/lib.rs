@@ -13,11 +13,13 @@ pub mod firewall;
 pub mod inc;
 pub mod jail;
 pub mod lock;
+pub mod original;
 pub mod overview;
 pub mod progress;
 pub mod retention;
 pub mod runtime;
 pub mod session;
+pub mod systemctl;
 pub mod template;
 pub mod text;
 

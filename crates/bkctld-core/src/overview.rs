@@ -3,13 +3,14 @@
 use crate::config::{Isolation, Settings};
 use crate::error::{Error, Result};
 use crate::jail::{Jail, Port, SessionPolicy, SshdConfig};
+use crate::original::ServedBy;
 use crate::retention::Retention;
 
 /// One jail. What could not be found out is missing here, and among the problems.
 #[derive(Debug)]
 pub struct Overview {
-    /// Whether its port is served.
-    pub on: bool,
+    /// Who serves its port; none where it is off.
+    pub served_by: Option<ServedBy>,
     /// Its port; none where it cannot be told.
     pub port: Option<Port>,
     /// The addresses that may connect.
@@ -20,7 +21,8 @@ pub struct Overview {
     pub isolation: Isolation,
     /// Why something is missing, each naming the jail.
     pub problems: Vec<Error>,
-    /// Why there is nothing but retention: the jail's format is not the one that this program serves.
+    /// The jail's format is not the one that this program serves; of one that it does not know either,
+    /// there is nothing but retention.
     pub other_format: Option<Error>,
 }
 
@@ -30,7 +32,7 @@ impl Overview {
         let mut problems = Vec::new();
         let retention = note(&mut problems, Retention::of(jail)).unwrap_or(Retention::None);
         let mut overview = Overview {
-            on: false,
+            served_by: None,
             port: None,
             addresses: Vec::new(),
             retention,
@@ -38,8 +40,7 @@ impl Overview {
             problems: Vec::new(),
             other_format: jail.require_current_format().err(),
         };
-        // Of another format only what lies outside of the jail can be told.
-        if overview.other_format.is_none() {
+        if overview.other_format.is_none() || jail.has_old_layout() {
             overview.look_inside(jail, settings, &mut problems);
         }
         overview.problems = problems.into_iter().map(|problem| problem.in_jail(jail.name())).collect();
@@ -47,7 +48,7 @@ impl Overview {
     }
 
     fn look_inside(&mut self, jail: &Jail, settings: &Settings, problems: &mut Vec<Error>) {
-        self.on = note(problems, jail.is_on()).unwrap_or(false);
+        self.served_by = note(problems, jail.served_by()).flatten();
         if let Some(policy) = note(problems, SessionPolicy::read(jail, settings)) {
             self.isolation = policy.isolation;
         }
@@ -60,7 +61,7 @@ impl Overview {
 
     /// `ON` or `OFF`.
     pub fn status(&self) -> &'static str {
-        if self.on { "ON" } else { "OFF" }
+        if self.served_by.is_some() { "ON" } else { "OFF" }
     }
 }
 

@@ -66,15 +66,25 @@ pub fn start_background(jail: &Jail, mut supervisor: Command) -> Result<()> {
 /// Ends supervisor, listener and sessions, and returns when the last process of the jail is gone.
 /// A jail that is off stays as it is.
 pub fn stop(jail: &Jail) -> Result<()> {
-    signal_all(jail, Signal::TERM)?;
-    if all_gone_within(jail, STOP_PATIENCE)? {
+    end(jail, &|signal| signal_all(jail, signal), &|| all_gone(jail))
+}
+
+/// Asks all processes of a jail to end, kills those that have not after a while, and returns when the
+/// last of them is gone.
+pub(crate) fn end(
+    jail: &Jail,
+    signal_all: &dyn Fn(Signal) -> Result<()>,
+    all_gone: &dyn Fn() -> Result<bool>,
+) -> Result<()> {
+    signal_all(Signal::TERM)?;
+    if within(STOP_PATIENCE, all_gone)? {
         return Ok(());
     }
     let deadline = Instant::now() + KILL_PATIENCE;
     while Instant::now() < deadline {
         // Again and again, as the first of them may just have started another.
-        signal_all(jail, Signal::KILL)?;
-        if all_gone_within(jail, Duration::from_millis(200))? {
+        signal_all(Signal::KILL)?;
+        if within(Duration::from_millis(200), all_gone)? {
             return Ok(());
         }
     }
@@ -126,15 +136,19 @@ fn signal_all(jail: &Jail, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-fn all_gone_within(jail: &Jail, patience: Duration) -> Result<bool> {
-    let deadline = Instant::now() + patience;
+fn all_gone(jail: &Jail) -> Result<bool> {
     // The sessions' lock is shared by their processes, so only who could have it alone knows.
     let sessions = jail.sessions_lock();
+    let busy = Lock::is_held(&jail.supervisor_lock())?
+        || Lock::is_held(&jail.listener_lock())?
+        || (sessions.exists() && Lock::try_take(&sessions)?.is_none());
+    Ok(!busy)
+}
+
+fn within(patience: Duration, holds: &dyn Fn() -> Result<bool>) -> Result<bool> {
+    let deadline = Instant::now() + patience;
     loop {
-        let busy = Lock::is_held(&jail.supervisor_lock())?
-            || Lock::is_held(&jail.listener_lock())?
-            || (sessions.exists() && Lock::try_take(&sessions)?.is_none());
-        if !busy {
+        if holds()? {
             return Ok(true);
         }
         if Instant::now() >= deadline {

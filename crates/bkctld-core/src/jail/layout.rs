@@ -7,9 +7,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use super::Jail;
+use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::file::{self, Sync};
-use crate::runtime::RuntimeStore;
+use crate::runtime::{self, RuntimeStore};
 
 /// Directories of the jail's root, with their modes. Most are mount points of a session.
 const ROOT_DIRS: [(&str, u32); 12] = [
@@ -26,6 +27,18 @@ const ROOT_DIRS: [(&str, u32); 12] = [
     ("dev", 0o755),
     ("proc", 0o555),
 ];
+
+/// Makes what a start needs where it is missing: the programs that the jails share, and what the
+/// original did not make in a jail's root.
+pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
+    let store = RuntimeStore::new(settings);
+    if !store.is_built() {
+        runtime::build(settings, || ())?;
+    }
+    let rootfs = jail.rootfs();
+    let complete = ROOT_DIRS.iter().all(|(name, _)| rootfs.join(name).is_dir());
+    if complete { Ok(()) } else { lay_out(jail, &store) }
+}
 
 /// Makes what a session's root needs, or mends it where something is missing. The programs that
 /// the original copied into the jail give way to links into the shared runtime.
@@ -65,7 +78,7 @@ fn link_programs(rootfs: &Path, runtime: &RuntimeStore) -> Result<()> {
         let target = fs::read_link(entry.path()).context("cannot read", entry.path())?;
         let link = rootfs.join(entry.file_name());
         match fs::symlink_metadata(&link) {
-            Ok(meta) if meta.is_symlink() && fs::read_link(&link).ok().as_ref() == Some(&target) => continue,
+            Ok(meta) if meta.is_symlink() && leads_to(&link, &target) => continue,
             Ok(meta) if meta.is_dir() => fs::remove_dir_all(&link).context("cannot delete", &link)?,
             Ok(_) => fs::remove_file(&link).context("cannot delete", &link)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -74,6 +87,11 @@ fn link_programs(rootfs: &Path, runtime: &RuntimeStore) -> Result<()> {
         symlink(&target, &link).context("cannot make link", &link)?;
     }
     Ok(())
+}
+
+/// The original wrote `./usr/bin`; a container of its that runs must not be without for a moment.
+fn leads_to(link: &Path, target: &Path) -> bool {
+    fs::read_link(link).is_ok_and(|found| found.strip_prefix(".").unwrap_or(&found) == target)
 }
 
 /// Deletes the programs that the original copied below `rootfs/usr`, which the runtime hides.

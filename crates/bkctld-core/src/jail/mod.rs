@@ -7,6 +7,7 @@ mod create;
 mod layout;
 mod list;
 mod name;
+mod old_layout;
 mod port;
 mod remove;
 mod session_policy;
@@ -19,7 +20,7 @@ pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
 pub use authorized_keys::{Key, Keys};
 pub use client_file::{ClientFile, NotAFile};
 pub use create::create;
-pub use layout::{clear_old_programs, lay_out};
+pub use layout::{clear_old_programs, lay_out, make_ready};
 pub use list::{Ports, list};
 pub use name::JailName;
 pub use port::Port;
@@ -30,18 +31,25 @@ pub use sshd_config::{ListenAddress, SshdConfig};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
+use crate::original::{self, ServedBy};
 
 /// The on-disk format that this program makes and serves.
 pub const FORMAT_VERSION: u32 = 2;
+
+const ROOTFS: &str = "rootfs";
+const DATA: &str = "data";
+const VERSION: &str = "version";
 
 /// What the names of a jail in the making, and of one on its way out, begin with.
 const MAKING: &str = ".init-";
 const REMOVING: &str = ".remove-";
 
-/// Where everything of one jail lies. The value says nothing about whether it exists.
+/// Where everything of one jail lies. The value says nothing about whether it exists; which format
+/// the jail has is looked at once, when the value is made.
 #[derive(Clone, Debug)]
 pub struct Jail {
     name: JailName,
+    old_layout: bool,
     dir: PathBuf,
     inc_dir: PathBuf,
     archive: PathBuf,
@@ -59,6 +67,7 @@ impl Jail {
         let below = |dir: &Path| dir.join(name.as_str());
         let in_root = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_path_buf();
         Jail {
+            old_layout: old_layout::found_in(&below(&settings.jail_dir)),
             sshd_config: in_root(&settings.sshd_config),
             authorized_keys: in_root(&settings.authorized_keys),
             dir: below(&settings.jail_dir),
@@ -96,7 +105,7 @@ impl Jail {
 
     /// `JAILDIR/J/rootfs`: the root that sessions see, read-only to them.
     pub fn rootfs(&self) -> PathBuf {
-        self.dir.join("rootfs")
+        self.dir.join(ROOTFS)
     }
 
     /// `JAILDIR/J/var`: `/var` of the sessions; the client writes here.
@@ -104,14 +113,15 @@ impl Jail {
         self.dir.join("var")
     }
 
-    /// `JAILDIR/J/data`: what the client pushed; the client writes here.
+    /// `JAILDIR/J/data`, in the first format `JAILDIR/J/var/backup`: what the client pushed; the
+    /// client writes here.
     pub fn data(&self) -> PathBuf {
-        self.dir.join("data")
+        if self.old_layout { old_layout::data(&self.dir) } else { self.dir.join(DATA) }
     }
 
     /// `JAILDIR/J/version`.
     pub fn version_file(&self) -> PathBuf {
-        self.dir.join("version")
+        self.dir.join(VERSION)
     }
 
     /// `INCDIR/J`.
@@ -151,24 +161,47 @@ impl Jail {
 
     /// `sshd_config`, as the host sees it.
     pub fn sshd_config(&self) -> PathBuf {
-        self.rootfs().join(&self.sshd_config)
+        self.in_root(&self.sshd_config)
     }
 
     /// `authorized_keys`, as the host sees it.
     pub fn authorized_keys(&self) -> PathBuf {
-        self.rootfs().join(&self.authorized_keys)
+        self.in_root(&self.authorized_keys)
     }
 
-    /// Whether the jail's service runs: whether its listener holds the port.
+    fn in_root(&self, path: &Path) -> PathBuf {
+        if self.old_layout { old_layout::in_root(&self.dir, path) } else { self.rootfs().join(path) }
+    }
+
+    /// Whether a client can connect to the jail: whether our listener serves it, or still the
+    /// original.
     pub fn is_on(&self) -> Result<bool> {
+        Ok(self.served_by()?.is_some())
+    }
+
+    /// Whether our listener holds the jail's port.
+    pub fn is_listening(&self) -> Result<bool> {
         Lock::is_held(&self.listener_lock())
+    }
+
+    /// Who serves the jail now; none where it is off.
+    pub fn served_by(&self) -> Result<Option<ServedBy>> {
+        if self.is_listening()? {
+            return Ok(Some(ServedBy::Bkctld));
+        }
+        original::serves(self)
+    }
+
+    /// Whether the jail has the first format: its root file system right in its directory.
+    pub fn has_old_layout(&self) -> bool {
+        self.old_layout
     }
 
     /// The same jail with its directory beside its place, for building it there. No such name is a
     /// jail's, since those begin with a letter or digit.
     fn in_the_making(&self) -> Jail {
         let dir = self.dir.with_file_name(format!("{MAKING}{}", self.name));
-        Jail { dir, ..self.clone() }
+        Jail { dir, old_layout: false, ..self.clone() }
     }
 
     /// `DATADIR/sessions/J`: the SSH log and the records of sessions, outside the client's reach.

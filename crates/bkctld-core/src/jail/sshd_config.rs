@@ -52,7 +52,13 @@ impl SshdConfig {
     /// The jail's.
     pub fn read(jail: &Jail) -> Result<SshdConfig> {
         let path = jail.sshd_config();
-        match file::read_if_there(&path)? {
+        let content = if jail.has_old_layout() {
+            // There the client can write in all of the jail, and could have put a link here.
+            file::read_beneath(jail.dir(), path.strip_prefix(jail.dir()).unwrap_or(&path))?
+        } else {
+            file::read_if_there(&path)?
+        };
+        match content {
             Some(content) => Ok(SshdConfig::parse(&path, &content)),
             None => Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("cannot read", path),
         }

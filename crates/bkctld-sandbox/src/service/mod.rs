@@ -1,6 +1,7 @@
 //! Starting and stopping a jail's listener: by systemd, or as a background process of our own.
 //! Whichever runs it, whether it is on is told by the listener's lock.
 
+mod chroot;
 mod systemd;
 
 use std::process::Command;
@@ -8,7 +9,8 @@ use std::process::Command;
 use bkctld_core::config::ServiceManager;
 use bkctld_core::error::{IoContext, JailContext, Result};
 use bkctld_core::lock::Lock;
-use bkctld_core::{Jail, Settings};
+use bkctld_core::original::{self, ServedBy, nspawn};
+use bkctld_core::{Error, Jail, Settings, jail, systemctl};
 
 use crate::control;
 
@@ -22,27 +24,55 @@ pub enum Change {
 }
 
 /// Starts the jail's listener, and returns when it has the port and a sandboxed sshd has answered.
-/// A jail that is on stays as it is.
+/// A jail that our listener serves stays as it is; where the original's container runs, it is stopped
+/// and its port taken over.
 ///
 /// # Errors
 /// What the listener says against starting: a port in use, no host keys, an `sshd_config` that sshd
-/// does not take, a runtime that is missing.
+/// does not take. The original's container then runs again, if it did before.
 pub fn start(settings: &Settings, jail: &Jail) -> Result<Change> {
-    if jail.is_on()? {
+    if jail.is_listening()? {
         return Ok(Change::NotNeeded);
+    }
+    jail::make_ready(settings, jail).for_jail(jail.name())?;
+    let takes_over = nspawn::is_active(jail)?;
+    if takes_over {
+        nspawn::stop(jail).for_jail(jail.name())?;
     }
     let started = match manager(settings) {
         Manager::Systemd => systemd::start(settings, jail),
         Manager::Background => start_background(settings, jail),
     };
-    started.for_jail(jail.name())?;
+    match started {
+        Err(error) if takes_over => Err(give_back(jail, &error)),
+        started => started,
+    }
+    .for_jail(jail.name())?;
     Ok(Change::Made)
 }
 
-/// Stops the jail's listener, ends its sessions, and returns when the last process is gone.
+/// A backup by the original is better than none.
+fn give_back(jail: &Jail, error: &Error) -> Error {
+    Error::Refused(match nspawn::start(jail) {
+        Ok(()) => format!("{error}; {} serves it again", nspawn::unit(jail)),
+        Err(again) => format!("{error}; and {} could not be started again: {again}", nspawn::unit(jail)),
+    })
+}
+
+/// Stops what serves the jail, and starts its listener.
+pub fn restart(settings: &Settings, jail: &Jail) -> Result<()> {
+    // `start` stops the original's container by itself, and starts it again where it has to.
+    if jail.served_by()? != Some(ServedBy::Nspawn) {
+        stop(settings, jail)?;
+    }
+    start(settings, jail).map(|_| ())
+}
+
+/// Stops what serves the jail, our listener or the original, ends its sessions, and returns when the
+/// last process is gone.
 pub fn stop(settings: &Settings, jail: &Jail) -> Result<Change> {
     // A supervisor without a listener is one that is about to start the next.
-    let runs = jail.is_on()? || Lock::is_held(&jail.supervisor_lock())?;
+    let runs = jail.is_listening()? || Lock::is_held(&jail.supervisor_lock())?;
     let mut change = if runs { Change::Made } else { Change::NotNeeded };
     // Also where no process is there now: systemd may be about to start the next.
     if manager(settings) == Manager::Systemd && systemd::has(settings, jail)? {
@@ -50,24 +80,35 @@ pub fn stop(settings: &Settings, jail: &Jail) -> Result<Change> {
         systemd::stop(jail).for_jail(jail.name())?;
     }
     control::stop(jail).for_jail(jail.name())?;
-    Ok(change)
+    let stop_original = match original::serves(jail)? {
+        Some(ServedBy::Nspawn) => nspawn::stop,
+        Some(ServedBy::Chroot) => chroot::stop,
+        Some(ServedBy::Bkctld) | None => return Ok(change),
+    };
+    stop_original(jail).for_jail(jail.name())?;
+    Ok(Change::Made)
 }
 
-/// Stops the jail's listener, and has the server's init know nothing of it any more.
+/// Stops what serves the jail, and has the server's init know nothing of it any more.
 pub fn stop_for_good(settings: &Settings, jail: &Jail) -> Result<()> {
     stop(settings, jail)?;
+    nspawn::clear(jail).for_jail(jail.name())?;
     match manager(settings) {
         Manager::Systemd => systemd::forget(settings, jail).for_jail(jail.name()),
         Manager::Background => Ok(()),
     }
 }
 
-/// Has the listener pick up the changed configuration; sessions go on.
+/// Has what serves the jail pick up the changed configuration; sessions go on.
 ///
 /// # Errors
 /// Why it could not: it goes on with the old one then.
 pub fn reload(jail: &Jail) -> Result<()> {
-    control::reload(jail).for_jail(jail.name())
+    let reload = match jail.served_by()? {
+        Some(ServedBy::Nspawn) => nspawn::reload,
+        _ => control::reload,
+    };
+    reload(jail).for_jail(jail.name())
 }
 
 /// Runs this very program again, as `supervise J`. The configuration goes through the environment,
@@ -92,7 +133,7 @@ fn manager(settings: &Settings) -> Manager {
     match settings.service {
         ServiceManager::Systemd => Manager::Systemd,
         ServiceManager::Background => Manager::Background,
-        ServiceManager::Auto if systemd::is_init() => Manager::Systemd,
+        ServiceManager::Auto if systemctl::is_init() => Manager::Systemd,
         ServiceManager::Auto => Manager::Background,
     }
 }

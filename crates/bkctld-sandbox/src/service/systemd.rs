@@ -1,11 +1,10 @@
 //! `bkctld@J.service`, where systemd is the server's init.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use bkctld_core::config::DEFAULT_FILE;
 use bkctld_core::error::{Error, IoContext, Result};
-use bkctld_core::{Jail, Settings, file, text};
+use bkctld_core::{Jail, Settings, file, systemctl};
 
 /// The unit that the package installs.
 const UNIT: &str = include_str!("../../../../systemd/bkctld@.service");
@@ -13,11 +12,6 @@ const INSTALLED_PROGRAM: &str = "/usr/bin/bkctld";
 
 /// Units that are gone after the next boot.
 const RUNTIME_UNITS: &str = "/run/systemd/system";
-
-/// Whether systemd is this server's init: sd_booted(3).
-pub fn is_init() -> bool {
-    Path::new(RUNTIME_UNITS).is_dir()
-}
 
 /// Starts the jail's unit; returns when its listener has said that it is ready.
 ///
@@ -32,16 +26,16 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<()> {
         )));
     }
     provide_unit(settings, jail)?;
-    let output = systemctl(["start", &unit(jail)])?;
+    let output = systemctl::output(["start", &unit(jail)])?;
     if !output.status.success() {
-        let why = property(&unit(jail), "StatusText")?;
+        let why = systemctl::property(&unit(jail), "StatusText")?;
         stop(jail)?;
         if !why.is_empty() {
             return Err(Error::Refused(why));
         }
-        return succeed("start", &output);
+        return systemctl::check("start", &output);
     }
-    if jail.is_on()? {
+    if jail.is_listening()? {
         return Ok(());
     }
     Err(Error::Refused(format!(
@@ -53,10 +47,10 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<()> {
 /// Stops the jail's unit; returns when its processes are gone.
 pub fn stop(jail: &Jail) -> Result<()> {
     let unit = unit(jail);
-    succeed("stop", &systemctl(["stop", &unit])?)?;
+    systemctl::run(["stop", &unit])?;
     // A listener that was killed before would be remembered as a failed unit for ever, even after
     // the jail was removed. Fails where systemd has forgotten the unit, which is what is wanted.
-    systemctl(["reset-failed", &unit])?;
+    systemctl::output(["reset-failed", &unit])?;
     Ok(())
 }
 
@@ -67,11 +61,11 @@ pub fn forget(settings: &Settings, jail: &Jail) -> Result<()> {
         return Ok(());
     }
     let unit = unit(jail);
-    if property(&unit, "UnitFileState")? == "enabled" {
-        succeed("disable", &systemctl(["disable", "--quiet", &unit])?)?;
+    if systemctl::property(&unit, "UnitFileState")? == "enabled" {
+        systemctl::run(["disable", "--quiet", &unit])?;
     }
     if provide(&configuration_file(jail), None)? {
-        succeed("daemon-reload", &systemctl(["daemon-reload"])?)?;
+        systemctl::run(["daemon-reload"])?;
     }
     Ok(())
 }
@@ -83,36 +77,15 @@ pub fn has(settings: &Settings, jail: &Jail) -> Result<bool> {
         return Ok(false);
     }
     let said = file::read_if_there(&configuration_file(jail))?;
-    Ok(jail.is_on()? || said.as_deref() == configuration(settings).as_deref().map(str::as_bytes))
+    Ok(jail.is_listening()? || said.as_deref() == configuration(settings).as_deref().map(str::as_bytes))
 }
 
 fn is_active(jail: &Jail) -> Result<bool> {
-    let output = systemctl(["is-active", &unit(jail)])?;
-    // An inactive unit's name goes with exit status 3; "activating" is one that is restarted.
-    Ok(matches!(output.stdout.trim_ascii(), b"active" | b"activating" | b"reloading" | b"deactivating"))
+    systemctl::is_active(&unit(jail))
 }
 
 fn unit(jail: &Jail) -> String {
     format!("bkctld@{}.service", jail.name())
-}
-
-fn systemctl<const N: usize>(arguments: [&str; N]) -> Result<Output> {
-    Command::new("systemctl").args(arguments).output().context("cannot run", "systemctl")
-}
-
-fn succeed(action: &str, output: &Output) -> Result<()> {
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Error::Program {
-        program: format!("systemctl {action}"),
-        reason: text::printable(output.stderr.trim_ascii()).into_owned(),
-    })
-}
-
-fn property(unit: &str, name: &str) -> Result<String> {
-    let output = systemctl(["show", "--property", name, "--value", unit])?;
-    Ok(text::printable(output.stdout.trim_ascii()).into_owned())
 }
 
 /// Where no package has installed the unit (a program built by hand), one is put among those that
@@ -121,7 +94,7 @@ fn property(unit: &str, name: &str) -> Result<String> {
 /// may be in use at once.
 fn provide_unit(settings: &Settings, jail: &Jail) -> Result<()> {
     let ours = Path::new(RUNTIME_UNITS).join("bkctld@.service");
-    let fragment = PathBuf::from(property("bkctld@x.service", "FragmentPath")?);
+    let fragment = PathBuf::from(systemctl::property("bkctld@x.service", "FragmentPath")?);
     let mut changed = false;
     if fragment.as_os_str().is_empty() || fragment == ours {
         let program = std::env::current_exe().context("cannot find", "this program")?;
@@ -129,7 +102,7 @@ fn provide_unit(settings: &Settings, jail: &Jail) -> Result<()> {
     }
     changed |= provide(&configuration_file(jail), configuration(settings))?;
     if changed {
-        succeed("daemon-reload", &systemctl(["daemon-reload"])?)?;
+        systemctl::run(["daemon-reload"])?;
     }
     Ok(())
 }

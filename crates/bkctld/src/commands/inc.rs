@@ -59,7 +59,8 @@ fn of(
     times: Option<&TimeFile>,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
-    let jail = context.jail(name)?;
+    // Of either format: a jail that is not converted yet must not be without incs.
+    let jail = Jail::open(&context.settings, name.clone())?;
     if matches!(Policy::read(&jail)?, PolicyFile::Missing) {
         return Ok(Outcome::new(Ended::Skipped, format_args!("jail '{name}' has no policy, no inc is made")));
     }

@@ -10,6 +10,7 @@ mod inc_unlock;
 mod init;
 mod ip;
 mod is_on;
+mod jail_version;
 mod key;
 mod list;
 mod log;
@@ -72,6 +73,8 @@ commands! {
     Report(report) = "report",
     /// List the jails' names
     List(list) = "list",
+    /// Show the format of a jail on disk
+    JailVersion(jail_version) = "jail-version",
     /// Show a jail's SSH log, newest first
     Log(log) = "log",
     /// Show or replace a jail's authorized keys

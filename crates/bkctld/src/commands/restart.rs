@@ -20,8 +20,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             ));
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-        service::stop(&context.settings, &jail)?;
-        service::start(&context.settings, &jail)?;
+        service::restart(&context.settings, &jail)?;
         Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' restarted")))
     }))
 }

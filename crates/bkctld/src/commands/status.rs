@@ -1,6 +1,7 @@
 //! `status`: what each jail is like at this moment.
 
 use bkctld_core::config::Isolation;
+use bkctld_core::original::ServedBy;
 use bkctld_core::overview::Overview;
 use bkctld_core::retention::Retention;
 use bkctld_core::session::{self, SessionRecord};
@@ -27,6 +28,8 @@ pub struct Arguments {
 struct Status {
     name: JailName,
     status: &'static str,
+    served_by: Option<ServedBy>,
+    format: String,
     port: Option<u16>,
     retention: Retention,
     addresses: Vec<String>,
@@ -73,8 +76,8 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 /// What can be told of the jail; what can not is among the problems.
 fn of(context: &Context, jail: &Jail) -> Status {
     let mut overview = Overview::of(jail, &context.settings);
-    let sessions = context.ui.json() && overview.other_format.is_none();
-    let sessions = sessions.then(|| Sessions {
+    let format = note(&mut overview, jail, jail.format_version()).unwrap_or_default();
+    let sessions = context.ui.json().then(|| Sessions {
         active: note(&mut overview, jail, session::active(jail)).unwrap_or_default(),
         last: note(&mut overview, jail, session::last_finished(jail)).flatten(),
     });
@@ -84,6 +87,8 @@ fn of(context: &Context, jail: &Jail) -> Status {
     Status {
         name: jail.name().clone(),
         status: overview.status(),
+        served_by: overview.served_by,
+        format,
         port: overview.port.map(Port::get),
         retention: overview.retention,
         addresses: overview.addresses,

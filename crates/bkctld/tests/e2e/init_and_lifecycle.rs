@@ -306,25 +306,6 @@ as_root! {
         assert_eq!(server.bkctld(&["list"]).ok().lines(), ["db", "web"]);
     }
 
-    fn a_version_1_jail_is_recognised_and_refused_with_exit_3() {
-        let server = Server::on(FsKind::Ext4);
-        let old = server.jail("old");
-        write(&old.join("etc/ssh/sshd_config"), "Port 2230\nAllowUsers root@0.0.0.0/0\n");
-        write(&old.join("var/backup/file"), "x");
-        write(&server.path("conf/old.d/incs_policy"), "+%Y-%m-%d.-0day\n");
-        let before = Digest::of(&old);
-        for command in ["start", "update", "restart", "reload", "inc"] {
-            server.bkctld(&[command, "old"]).exits(3).warns("old");
-        }
-        assert!(server.incs("old").is_empty());
-        server.bkctld(&["status", "all"]).ok().says("old").warns("format version 1");
-        before.assert_same(&Digest::of(&old), "a version-1 jail");
-        assert_eq!(server.bkctld(&["list"]).ok().lines(), ["old"]);
-        server.bkctld(&["init", "new"]).ok();
-        server.bkctld(&["start", "all"]).fails();
-        server.bkctld(&["is-on", "new"]).ok();
-    }
-
     fn templates_of_the_administrator_win_over_those_of_the_package() {
         let server = Server::on(FsKind::Ext4);
         write(&server.path("tpl/incs_policy.tpl"), "# package\n+%Y-%m-%d.-0day\n");

@@ -31,5 +31,6 @@ mod keys_ports_addresses;
 mod report;
 mod retention;
 mod sessions;
+mod takeover;
 mod transfer;
 mod upgrade;

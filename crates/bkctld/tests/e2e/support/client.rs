@@ -28,6 +28,14 @@ impl<'s> Client<'s> {
         client
     }
 
+    /// Of a jail that the original made: a key pair, and the jail's host keys.
+    #[track_caller]
+    pub fn existing(server: &'s Server, jail: &str, port: u16) -> Client<'s> {
+        let dir = Client::make_key(server, jail);
+        Client::trust(server, jail);
+        Client { port, dir, server: PhantomData }
+    }
+
     /// Makes the directory of the client of this jail, and a key pair in it.
     pub fn make_key(server: &Server, jail: &str) -> PathBuf {
         let dir = server.path(&format!("client-{jail}"));
@@ -39,9 +47,10 @@ impl<'s> Client<'s> {
     /// Makes the host keys of the jail known to its client.
     #[track_caller]
     pub fn trust(server: &Server, jail: &str) {
-        let etc = server.jail(jail).join("rootfs/etc/ssh");
+        let places = ["rootfs/etc/ssh", "etc/ssh"].map(|place| server.jail(jail).join(place));
+        let etc = places.iter().find(|place| place.is_dir()).expect("etc/ssh");
         let mut known = String::new();
-        for entry in fs::read_dir(&etc).expect("etc/ssh").flatten() {
+        for entry in fs::read_dir(etc).expect("etc/ssh").flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with("ssh_host_") && name.ends_with("_key") {
                 known += &format!("* {}\n", sh(&format!("ssh-keygen -y -f {}", entry.path().display())));

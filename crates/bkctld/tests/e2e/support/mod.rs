@@ -4,6 +4,7 @@ pub mod client;
 pub mod digest;
 pub mod nagios;
 pub mod network;
+pub mod original;
 pub mod processes;
 pub mod run;
 pub mod server;

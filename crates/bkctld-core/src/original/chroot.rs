@@ -1,0 +1,116 @@
+//! The sshd of a jail of the first format: a process of the server whose root is the jail's directory.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Pid;
+
+use crate::error::{IoContext, Result};
+use crate::jail::Jail;
+
+/// The processes that run in the jail's directory as their root: sshd, its sessions, and whatever
+/// these have started.
+///
+/// The original went by the pid in the jail's `run/sshd.pid`, which the client could write, and which
+/// is missing for the sessions of an sshd that died.
+pub fn processes(jail: &Jail) -> Result<Vec<Pid>> {
+    let proc = Path::new("/proc");
+    let root = fs::metadata(jail.dir()).context("cannot read", jail.dir())?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(proc).context("cannot read", proc)? {
+        let entry = entry.context("cannot read", proc)?;
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid
+            && has_root(pid, root.dev(), root.ino())
+        {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the process runs in the jail's directory as its root. One that is gone does not.
+pub fn is_in(jail: &Jail, pid: Pid) -> bool {
+    fs::metadata(jail.dir()).is_ok_and(|root| has_root(pid, root.dev(), root.ino()))
+}
+
+fn has_root(pid: Pid, dev: u64, ino: u64) -> bool {
+    // The link leads to the directory itself, whatever the path is in the process's mount namespace.
+    fs::metadata(format!("/proc/{}/root", pid.as_raw_nonzero()))
+        .is_ok_and(|meta| meta.dev() == dev && meta.ino() == ino)
+}
+
+/// A mount inside of a jail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where.
+    pub place: PathBuf,
+    /// The type of its file system.
+    pub kind: String,
+}
+
+impl Mount {
+    /// Whether the original made it: its sshd needed `/proc` and `/dev`. No such file system keeps
+    /// anything.
+    pub fn is_the_originals(&self) -> bool {
+        const KINDS: [&str; 5] = ["proc", "devpts", "devtmpfs", "sysfs", "tmpfs"];
+        KINDS.contains(&self.kind.as_str())
+    }
+}
+
+/// What is mounted below the jail's directory, the outer ones first.
+pub fn mounts(jail: &Jail) -> Result<Vec<Mount>> {
+    let table = Path::new("/proc/self/mountinfo");
+    let content = fs::read(table).context("cannot read", table)?;
+    let dir = jail.dir().canonicalize().context("cannot read", jail.dir())?;
+    Ok(parse_mounts(&content).filter(|mount| mount.place.starts_with(&dir) && mount.place != dir).collect())
+}
+
+/// The lines of mountinfo, proc_pid_mountinfo(5): the fifth field is the place, and the type follows
+/// a lone `-`.
+fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
+    table.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let place = PathBuf::from(OsString::from_vec(unescaped(fields.nth(4)?)));
+        let kind = String::from_utf8_lossy(fields.skip_while(|field| *field != b"-").nth(1)?).into_owned();
+        Some(Mount { place, kind })
+    })
+}
+
+/// A blank is `\040` in the table, and so on.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, after @ ..] = rest {
+        let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if *first == b'\\' => {
+                out.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_mounts_is_read_with_its_escapes() {
+        let table = b"36 35 98:0 / /mnt/a\\040b/proc rw,noatime master:1 shared:2 - proc proc rw\n\
+                      37 35 98:0 /x / ro - ext4 /dev/a ro\nnonsense\n";
+        let found: Vec<Mount> = parse_mounts(table).collect();
+        let mount = |place: &str, kind: &str| Mount { place: place.into(), kind: kind.into() };
+        assert_eq!(found, [mount("/mnt/a b/proc", "proc"), mount("/", "ext4")]);
+        assert!(found[0].is_the_originals() && !found[1].is_the_originals());
+    }
+}

@@ -1,0 +1,49 @@
+//! Asking systemd about its units, and telling it what to do with them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::error::{Error, IoContext, Result};
+use crate::text;
+
+/// Whether systemd is this server's init: sd_booted(3).
+pub fn is_init() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Runs `systemctl` with these arguments, whatever its exit status.
+pub fn output<const N: usize>(arguments: [&str; N]) -> Result<Output> {
+    Command::new("systemctl").args(arguments).output().context("cannot run", "systemctl")
+}
+
+/// Runs `systemctl` with these arguments, the first of which is the command.
+///
+/// # Errors
+/// What it says where it does not succeed.
+pub fn run<const N: usize>(arguments: [&str; N]) -> Result<()> {
+    check(arguments.first().copied().unwrap_or_default(), &output(arguments)?)
+}
+
+/// Makes a failure of `systemctl COMMAND` an error.
+pub fn check(command: &str, output: &Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::Program {
+        program: format!("systemctl {command}"),
+        reason: text::printable(output.stderr.trim_ascii()).into_owned(),
+    })
+}
+
+/// Whether the unit runs, or is about to ("activating" is also one that is restarted).
+pub fn is_active(unit: &str) -> Result<bool> {
+    let output = output(["is-active", unit])?;
+    // An inactive unit's state goes with exit status 3.
+    Ok(matches!(output.stdout.trim_ascii(), b"active" | b"activating" | b"reloading" | b"deactivating"))
+}
+
+/// A property of the unit, fit for a terminal; empty where it has none.
+pub fn property(unit: &str, name: &str) -> Result<String> {
+    let output = output(["show", "--property", name, "--value", unit])?;
+    Ok(text::printable(output.stdout.trim_ascii()).into_owned())
+}

@@ -1,0 +1,148 @@
+//! A server that the original ran: its jails of both formats, their incs, their configuration.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::*;
+
+const OLD_PORT: u16 = 2230;
+
+/// The inodes of the regular files below a directory.
+fn inodes(top: &Path) -> BTreeSet<u64> {
+    let listing = sh(&format!("find {} -type f -printf '%i\\n'", top.display()));
+    listing.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+on_each_fs! {
+    fn a_jail_of_the_original_starts_as_it_is_with_its_host_keys_and_takes_pushes(fs) {
+        let server = Server::on(fs);
+        let client = original::jail(&server, fs, "web", OLD_PORT);
+        let data = Digest::of(&server.data("web"));
+        let past = server.digests("web");
+        // No `update` before, no programs for the jails yet: as when our package has just been installed.
+        server.bkctld(&["start", "all"]).ok();
+        client.ssh("cat /data/home/notes").ok().says("notes");
+        data.assert_same(&Digest::of(&server.data("web")), "the data after the first start");
+        assert_eq!(server.status("web")["served_by"], "bkctld");
+        client.ssh("echo changed >> /data/home/notes && echo new > /var/backup/new").ok();
+        server.bkctld(&["update", "web"]).ok();
+        client.ssh("cat /data/home/notes").ok().says("changed");
+        assert_eq!(fs::read_dir(server.jail("web").join("rootfs/usr")).unwrap().count(), 0);
+        // In the past that the original made, files without snapshots are the live ones: known, and
+        // the reason why ours are not.
+        if fs == FsKind::Btrfs {
+            server.assert_unchanged(&past, "a push");
+        }
+        let inc = server.take_inc(0, "web");
+        Digest::of(&server.data("web")).assert_same(&Digest::of(&inc.join("data")), "the first inc of ours");
+        let live = inodes(&server.jail("web"));
+        if fs != FsKind::Btrfs {
+            assert!(!live.is_disjoint(&inodes(&past[0].0)), "the fixture has no hard-linked past");
+            assert!(live.is_disjoint(&inodes(&inc)), "an inc shares files with the live jail");
+        }
+        let frozen = server.digests("web").pop().unwrap();
+        client.ssh("echo again >> /data/home/notes").ok();
+        server.assert_unchanged(&[frozen], "a push after it");
+    }
+
+    fn rm_keeps_and_deletes_the_originals_incs_as_its_policy_says(fs) {
+        let server = Server::on(fs);
+        original::jail(&server, fs, "web", OLD_PORT);
+        let data = Digest::of(&server.data("web"));
+        let keep = |days: u8| sh(&format!("date -u -d '-{days} day' +%Y-%m-%d-02"));
+        let kept: Vec<(PathBuf, Digest)> =
+            server.digests("web").into_iter().filter(|(inc, _)| inc.ends_with(keep(1)) || inc.ends_with(keep(3))).collect();
+        assert_eq!(kept.len(), 2);
+        server.bkctld(&["rm"]).ok();
+        let left = server.incs("web");
+        assert_eq!(left, kept.iter().map(|(inc, _)| inc.clone()).collect::<Vec<_>>());
+        server.assert_unchanged(&kept, "rm");
+        data.assert_same(&Digest::of(&server.data("web")), "the live data after rm");
+        // Under the legacy name the policy does the same.
+        let conf = server.path("conf");
+        fs::rename(conf.join("web.d/incs_policy"), conf.join("web")).unwrap();
+        fs::write(conf.join("web"), "+%Y-%m-%d.-3day\n").unwrap();
+        server.bkctld(&["rm"]).ok();
+        assert_eq!(server.incs("web"), [kept[0].0.clone()]);
+        server.bkctld(&["-f", "remove", "web"]).ok();
+        assert!(!server.jail("web").exists() && !conf.join("web").exists());
+    }
+}
+
+on_each_fs! {
+    fn a_version_1_jail_is_shown_as_it_is_and_not_changed_by_what_needs_version_2(fs) {
+        let server = Server::on(fs);
+        original::old_jail(&server, fs, "old", OLD_PORT);
+        let before = Digest::of(&server.jail("old"));
+        for command in ["start", "update", "restart", "reload", "key", "port", "ip"] {
+            server.bkctld(&[command, "old"]).exits(3).silent().warns("convert-v2 old");
+        }
+        server.bkctld(&["port", "old", "2999"]).exits(3);
+        server.bkctld(&["jail-version", "old"]).ok().says("1");
+        assert_eq!(server.bkctld(&["--json", "jail-version", "old"]).ok().json()["format"], "1");
+        assert_eq!(server.bkctld(&["list"]).ok().lines(), ["old"]);
+        server.bkctld(&["is-on", "old"]).exits(100);
+        server.bkctld(&["stop", "old"]).ok();
+        let lines = server.bkctld(&["--no-header", "status", "all"]).ok().warns("format version 1").lines();
+        let row: Vec<&str> = lines[0].split_whitespace().collect();
+        assert_eq!(row, ["old", "OFF", "2230", "2/0", "0.0.0.0/0"]);
+        let status = server.status("old");
+        assert_eq!((&status["format"], &status["served_by"]), (&"1".into(), &serde_json::Value::Null));
+        before.assert_same(&Digest::of(&server.jail("old")), "a version-1 jail");
+        // Its port is taken, and others are not kept from starting.
+        server.bkctld(&["init", "new"]).ok();
+        assert_eq!(server.port("new"), OLD_PORT + 1);
+        server.bkctld(&["jail-version", "new"]).ok().says("2");
+        server.bkctld(&["start", "all"]).exits(1);
+        server.bkctld(&["is-on", "new"]).ok();
+        server.bkctld(&["jail-version", "nobody"]).exits(2);
+    }
+
+    fn a_version_1_jail_that_is_not_converted_yet_goes_on_having_incs(fs) {
+        let server = Server::on(fs);
+        original::old_jail(&server, fs, "old", OLD_PORT);
+        fs::write(server.jail("old").join("var/backup/file"), "pushed").unwrap();
+        let inc = server.take_inc(0, "old");
+        assert_eq!(fs::read_to_string(inc.join("var/backup/file")).unwrap(), "pushed");
+        server.bkctld(&["rm"]).ok();
+        assert!(inc.is_dir());
+    }
+}
+
+as_root! {
+    fn a_version_1_jail_that_the_original_runs_is_on_and_stop_ends_it() {
+        let server = Server::on(FsKind::Ext4);
+        let client = original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
+        original::start_old(&server, "old", OLD_PORT);
+        let held = client.hold();
+        server.bkctld(&["is-on", "old"]).ok();
+        let status = server.status("old");
+        assert_eq!((&status["status"], &status["served_by"]), (&"ON".into(), &"chroot".into()));
+        server.bkctld(&["-n", "stop", "old"]).ok();
+        server.bkctld(&["is-on", "old"]).ok();
+        server.bkctld(&["stop", "old"]).ok();
+        held.ended();
+        assert!(!server.greets(OLD_PORT));
+        server.bkctld(&["is-on", "old"]).exits(100);
+        assert_eq!(server.status("old")["status"], "OFF");
+        // Nothing that it had mounted is left, and it is of no account who says so in the jail.
+        assert_eq!(fs::read_dir(server.jail("old").join("dev")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(server.jail("old").join("proc")).unwrap().count(), 0);
+        fs::write(server.jail("old").join("run/sshd.pid"), format!("{}\n", std::process::id())).unwrap();
+        server.bkctld(&["is-on", "old"]).exits(100);
+        server.bkctld(&["stop", "old"]).ok();
+    }
+
+    fn a_version_1_jail_with_links_for_its_files_leads_nobody_out_of_it() {
+        let server = Server::on(FsKind::Ext4);
+        original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
+        let outside = server.path("outside");
+        fs::write(&outside, "Port 4444\nAllowUsers root@192.0.2.1\n").unwrap();
+        let config = server.jail("old").join("etc/ssh/sshd_config");
+        fs::remove_file(&config).unwrap();
+        std::os::unix::fs::symlink(&outside, &config).unwrap();
+        let ran = server.bkctld(&["status", "old"]).exits(1).warns("sshd_config");
+        assert!(!ran.out().contains("4444"), "{}", ran.told());
+    }
+}
