@@ -26,7 +26,7 @@ impl Server {
         fs::write(
             root.join("config"),
             format!(
-                "BACKUP_PARTITION={at}\nCONFDIR={at}/etc\nDATADIR={at}/data\nLOCKDIR={at}/lock\nSERVICE=background\n"
+                "BACKUP_PARTITION={at}\nCONFDIR={at}/etc\nDATADIR={at}/data\nLOCKDIR={at}/lock\nLOCALTPLDIR={at}/templates\nSERVICE=background\n"
             ),
         )?;
         let program = std::env::current_exe()?.with_file_name("bkctld");

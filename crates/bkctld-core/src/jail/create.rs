@@ -19,9 +19,6 @@ use crate::firewall::{self, Change, JailRules};
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
 
-/// The kinds of host key that a jail gets. RSA is there for the clients of old systems.
-const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
-
 /// The files of a new jail's root that are as their templates are.
 const ROOT_FILES: [(Template, &str, u32); 3] = [
     (Template::Passwd, "etc/passwd", 0o644),
@@ -56,8 +53,10 @@ pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
 }
 
 fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -> Result<Port> {
+    let mut config = SshdConfig::parse(&aside.sshd_config(), &sshd_config_template(settings)?);
+    let kinds = config.host_keys()?;
     make_top(aside.dir())?;
-    let keys = HostKeys::begin(aside)?;
+    let keys = HostKeys::begin(aside, &kinds)?;
     layout::lay_out(aside, store)?;
     for (template, place, mode) in ROOT_FILES {
         write(&aside.rootfs().join(place), mode, &template.read(settings)?)?;
@@ -73,7 +72,6 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
     write_policies(settings, jail)?;
     file::make_private_dir(jail.inc_dir(), 0o700)?;
 
-    let mut config = SshdConfig::parse(&aside.sshd_config(), &sshd_config_template(settings)?);
     let ports = Ports::lock(settings)?;
     let port = ports.next_free()?;
     config.set_port(port)?;
@@ -144,11 +142,11 @@ struct HostKeys {
 }
 
 impl HostKeys {
-    fn begin(jail: &Jail) -> Result<HostKeys> {
+    fn begin(jail: &Jail, kinds: &[&str]) -> Result<HostKeys> {
         let dir = jail.rootfs().join("etc/ssh");
         fs::create_dir_all(&dir).context("cannot create directory", &dir)?;
         let mut keys = HostKeys { running: Vec::new() };
-        for kind in HOST_KEYS {
+        for kind in kinds {
             let path = dir.join(format!("ssh_host_{kind}_key"));
             let mut keygen = Command::new("ssh-keygen");
             keygen

@@ -19,6 +19,9 @@ pub struct SshdConfig {
     lines: Vec<Vec<u8>>,
 }
 
+/// The kinds of host key that sshd looks for by itself, where no `HostKey` line names any.
+const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
+
 /// A value of `ListenAddress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
@@ -170,6 +173,19 @@ impl SshdConfig {
             })?);
         }
         Ok(addresses)
+    }
+
+    /// The kinds of host key (as `ssh-keygen -t` has them) that the `HostKey` lines ask for by their
+    /// usual names; all of them where there is no such line. A key of another name is the
+    /// administrator's own.
+    pub fn host_keys(&self) -> Result<Vec<&'static str>> {
+        let directives = self.named("hostkey")?;
+        let mut named = Vec::new();
+        for directive in &directives {
+            named.push(text::printable(self.first(directive)?).into_owned());
+        }
+        let asked = |kind: &&str| named.contains(&format!("/etc/ssh/ssh_host_{kind}_key"));
+        Ok(HOST_KEYS.into_iter().filter(|kind| directives.is_empty() || asked(kind)).collect())
     }
 
     /// The value of `LogLevel`, where there is one.

@@ -13,6 +13,7 @@ use crate::support::*;
 on_each_fs! {
     fn init_makes_the_jail_that_the_specification_describes(fs) {
         let server = Server::on(fs);
+        server.use_built_in_templates();
         server.bkctld(&["init", "a"]).ok();
         let jail = server.jail("a");
         assert_eq!(fs::read_to_string(jail.join("version")).unwrap().trim(), "2");
@@ -27,10 +28,10 @@ on_each_fs! {
         assert!(jail.join("var/log/lastlog").is_file());
         assert!(server.path("conf/a.d/incs_policy").is_file() && server.path("conf/a.d/check_policy").is_file());
         assert!(server.path("backup/incs/a").is_dir());
-        for entry in fs::read_dir(jail.join("rootfs/etc/ssh")).unwrap().flatten() {
-            if entry.file_name().to_string_lossy().ends_with("_key") {
-                assert_eq!(entry.metadata().unwrap().mode() & 0o077, 0, "{:?}", entry.path());
-            }
+        for kind in ["ed25519", "ecdsa", "rsa"] {
+            let key = jail.join(format!("rootfs/etc/ssh/ssh_host_{kind}_key"));
+            assert_eq!(fs::metadata(&key).unwrap().mode() & 0o077, 0, "{key:?}");
+            assert!(key.with_extension("pub").is_file(), "{key:?}");
         }
         let config = fs::read_to_string(jail.join("rootfs/etc/ssh/sshd_config")).unwrap();
         assert!(config.lines().any(|line| line.trim() == "Port 2222"), "{config}");
@@ -315,6 +316,27 @@ as_root! {
         let policy = |name| fs::read_to_string(server.path(name)).unwrap();
         assert_eq!(policy("conf/a.d/incs_policy"), "# local\n+%Y-%m-%d.-1day\n");
         assert_eq!(policy("conf/a.d/check_policy"), "WARNING=7\n");
+    }
+
+    fn a_jail_gets_the_host_keys_that_the_template_names() {
+        let server = Server::plain();
+        let keys = |jail: &str| -> Vec<String> {
+            let entries = fs::read_dir(server.jail(jail).join("rootfs/etc/ssh")).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut keys: Vec<String> = names.filter(|name| name.ends_with("_key")).collect();
+            keys.sort();
+            keys
+        };
+        let template = server.path("localtpl/sshd_config");
+        write(&template, "Port 2222\nAllowUsers root@0.0.0.0/0\nHostKey /etc/ssh/ssh_host_ecdsa_key\nHostKey /etc/ssh/mine\n");
+        server.bkctld(&["init", "a"]).ok();
+        assert_eq!(keys("a"), ["ssh_host_ecdsa_key"]);
+        write(&template, "Port 2222\nAllowUsers root@0.0.0.0/0\n");
+        server.bkctld(&["init", "b"]).ok();
+        assert_eq!(keys("b"), ["ssh_host_ecdsa_key", "ssh_host_ed25519_key", "ssh_host_rsa_key"]);
+        write(&template, "AllowUsers root@0.0.0.0/0\nHostKey \"/etc/ssh/open\nPort 2222\n");
+        server.bkctld(&["init", "c"]).fails().warns("quote");
+        assert!(!server.jail("c").exists());
     }
 
     fn the_runtime_serves_sftp_server_rsync_a_shell_and_the_few_tools() {

@@ -70,7 +70,23 @@ impl Server {
         for made in ["backup/jails", "backup/incs", "conf"] {
             fs::create_dir(server.dir.path().join(made)).expect("directory");
         }
+        server.make_no_rsa_keys();
         server
+    }
+
+    /// A local template that asks for one kind of host key: making RSA keys would take most of the time
+    /// of all tests together.
+    fn make_no_rsa_keys(&self) {
+        let text = include_str!("../../../../../templates/sshd_config");
+        let lines = text.lines().filter(|line| !line.contains("_rsa_") && !line.contains("_ecdsa_"));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        fs::create_dir(self.path("localtpl")).expect("directory");
+        fs::write(self.path("localtpl/sshd_config"), text).expect("template");
+    }
+
+    /// Takes that back: jails are made as on a server without templates of its own.
+    pub fn use_built_in_templates(&self) {
+        fs::remove_dir_all(self.path("localtpl")).expect("templates");
     }
 
     /// Sets a variable of the configuration.
