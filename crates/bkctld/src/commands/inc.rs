@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bkctld_core::inc::{self, Made, MakeOptions, TimeFile};
 use bkctld_core::lock::Lock;
+use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Policy, PolicyFile};
 use bkctld_core::{IncName, Jail, JailName, jail, session};
@@ -25,10 +26,11 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         Jail::open(&context.settings, name.clone())?;
     }
     let inc = IncName::at(&context.now);
+    let dry_run = context.settings.dry_run;
+    let _running = if dry_run { None } else { Some(Operation::Inc.begin(&context.settings)?) };
     // The times of a run over jails that the administrator picked say nothing about how long the
     // nightly one takes, which is what is watched.
-    let times =
-        if all && !context.settings.dry_run { Some(TimeFile::begin(&context.settings, inc)?) } else { None };
+    let times = if all && !dry_run { Some(TimeFile::begin(&context.settings, inc)?) } else { None };
     let began = Instant::now();
     let progress = Arc::new(Progress::default());
     progress.expect_jails(names.len() as u64);

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bkctld_core::lock::Lock;
+use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Plan, Policy, PolicyFile};
 use bkctld_core::{Error, Jail, JailName, inc};
@@ -17,7 +18,7 @@ use crate::ui::progress::Display;
 pub type Arguments = SomeJails;
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let Some(_running) = Lock::try_take(&context.settings.lock_dir.join("rm"))? else {
+    let Some(_running) = Operation::Rm.begin_alone(&context.settings)? else {
         context.ui.warning("another rm is running; it is left to finish, nothing is done here");
         return Ok(Exit::Done);
     };

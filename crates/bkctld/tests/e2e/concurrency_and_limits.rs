@@ -152,7 +152,7 @@ as_root! {
         // `rm` is held in the middle by holding what it holds while it runs.
         let mut command = std::process::Command::new("flock");
         server.environment(&mut command);
-        command.arg(server.path("lock/rm")).args([crate::support::server::BKCTLD, "-v", "rm"]);
+        command.arg(server.path("lock/rm.0")).args([crate::support::server::BKCTLD, "-v", "rm"]);
         let second = run(command).ok();
         assert!((second.out() + &second.err()).contains("another rm is running"), "{}", second.told());
         assert_eq!(server.incs("a").len(), 8);
