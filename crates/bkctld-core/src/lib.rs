@@ -1,6 +1,6 @@
 //! What `bkctld` knows: configuration, jails, dated copies, retention, the runtime, the services.
 //!
-//! Nothing here prints, exits, or reads the clock or the environment: the binary passes those in
+//! Nothing here prints, exits, logs on its own account, or reads the clock or the environment: the binary passes those in
 //! and decides how a result is shown. Decisions are made first as values (plans), then carried
 //! out, so that `--dry-run`, JSON and the action itself cannot disagree.
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ pub mod progress;
 pub mod retention;
 pub mod runtime;
 pub mod session;
+pub mod syslog;
 pub mod systemctl;
 pub mod template;
 pub mod text;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use bkctld_core::config::{Isolation, SessionLimits};
 use bkctld_core::error::{Error, IoContext, Result};
+use bkctld_core::syslog::SystemLog;
 use bkctld_core::{Jail, Settings};
 use bkctld_sandbox::{ListenerConfig, Service, run, supervise};
 
@@ -30,13 +31,16 @@ fn act(mode: &str, base: &Path, name: &str) -> Result<()> {
     let settings =
         Settings { data_dir: base.join("lib"), lock_dir: base.join("lock"), ..Settings::on_partition(base) };
     let jail = Jail::open(&settings, name.parse()?)?;
+    // Nothing for the log of the machine that runs the tests.
+    let log = SystemLog::new(0);
     if mode == "supervise" {
         let args = ["supervised".into(), base.into(), name.into()];
-        return supervise(&jail, std::path::Path::new("/proc/self/exe"), &args);
+        return supervise(&jail, &log, std::path::Path::new("/proc/self/exe"), &args);
     }
     let service = Service {
         runtime: settings.data_dir.join("runtime/current"),
         sshd_config: settings.sshd_config.clone(),
+        log,
         log_to_stderr: mode == "run",
         supervised: mode == "supervised",
         jail,

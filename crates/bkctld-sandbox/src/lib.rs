@@ -38,8 +38,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use bkctld_core::config::{Isolation, SessionLimits};
+use bkctld_core::syslog::{Entry, SystemLog};
 use bkctld_core::{Jail, Port};
 use ipnet::IpNet;
+use jiff::Zoned;
 
 pub use listener::{Ended, run};
 pub use state::ListenerState;
@@ -54,10 +56,22 @@ pub struct Service {
     pub runtime: PathBuf,
     /// The path of `sshd_config` inside of the jail.
     pub sshd_config: PathBuf,
-    /// Whether sshd's log lines also go to standard error, where systemd's journal takes them.
+    /// The server's log.
+    pub log: SystemLog,
+    /// Whether standard error is systemd's, which keeps it: for what the server's log does not take.
     pub log_to_stderr: bool,
     /// Whether standard output is the supervisor's, who wants to know when the listener is ready.
     pub supervised: bool,
+}
+
+impl Service {
+    /// Tells the server's log.
+    pub(crate) fn log(&self, entry: Entry) {
+        let entry = entry.about(Some(self.jail.name()));
+        if !self.log.send(&entry, Zoned::now) && self.log_to_stderr {
+            notify::to_stderr(&entry.message());
+        }
+    }
 }
 
 /// What a listener reads at its start and again at each reload.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bkctld_core::config::Isolation;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
+use bkctld_core::syslog::{Entry, Severity};
 use bkctld_core::text::printable;
 use bkctld_core::{file, session};
 use bkctld_sys::process::{fork, release_code};
@@ -76,6 +77,7 @@ pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Resu
         }
     };
     notify::systemd(&listener.ready());
+    listener.log(Severity::Info, &format!("listening on port {}", listener.state.port));
     listener.serve(load)
 }
 
@@ -212,7 +214,7 @@ impl<'a> Listener<'a> {
             Ok((socket, Some(peer))) => (socket, peer),
             Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
             Err(error) => {
-                self.report(&format!("cannot accept a connection: {error}"));
+                self.report(Severity::Warning, &format!("cannot accept a connection: {error}"));
                 // The connection still waits, so this would come again at once.
                 std::thread::sleep(Duration::from_millis(100));
                 return;
@@ -220,17 +222,18 @@ impl<'a> Listener<'a> {
         };
         let Ok(peer) = SocketAddr::try_from(peer) else { return };
         if !accept::is_allowed(&self.config.allowed, peer.ip()) {
-            return self.report(&format!("connection from {peer} refused: not an allowed address"));
+            let why = format!("connection from {peer} refused: not an allowed address");
+            return self.report(Severity::Info, &why);
         }
         let source = accept::source(peer.ip());
         let running: Vec<IpAddr> = self.sessions.iter().map(|session| session.source).collect();
         if let Some(why) = accept::too_many(self.config.limits, &running, source) {
-            self.report(&format!("connection from {peer} refused: {why}"));
+            self.report(Severity::Warning, &format!("connection from {peer} refused: {why}"));
             return self.refuse(socket, why);
         }
         match self.start_monitor(socket, peer) {
             Ok(monitor) => self.sessions.push(RunningSession { monitor, source }),
-            Err(error) => self.report(&format!("cannot serve {peer}: {error}")),
+            Err(error) => self.report(Severity::Warning, &format!("cannot serve {peer}: {error}")),
         }
     }
 
@@ -278,7 +281,7 @@ impl<'a> Listener<'a> {
             }
         }
         if crashed && let Err(error) = session::active(&self.service.jail) {
-            self.report(&error.to_string());
+            self.report(Severity::Warning, &error.to_string());
         }
     }
 
@@ -289,11 +292,12 @@ impl<'a> Listener<'a> {
         self.state.generation += 1;
         self.state.port = self.config.port.get();
         self.state.error = outcome.err().map(|error| error.to_string());
-        if let Some(error) = self.state.error.clone() {
-            self.say(&format!("reload has changed nothing: {error}"));
+        match self.state.error.clone() {
+            Some(error) => self.say(Severity::Warning, &format!("reload has changed nothing: {error}")),
+            None => self.log(Severity::Info, &format!("reloaded, listening on port {}", self.state.port)),
         }
         if let Err(error) = self.state.write(&self.service.jail) {
-            self.say(&error.to_string());
+            self.say(Severity::Warning, &error.to_string());
         }
         notify::systemd(&self.ready());
     }
@@ -339,6 +343,7 @@ impl<'a> Listener<'a> {
             while self.signals.next().map_err(cannot("signals"))?.is_some() {}
             self.reap();
         }
+        self.log(Severity::Info, "stopped");
         Ok(())
     }
 
@@ -349,21 +354,25 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// A line in the jail's log about a connection without session, at most one each second: whoever
-    /// may connect may do so often.
-    fn report(&mut self, text: &str) {
+    /// A line in the logs about a connection without session, at most one each second: whoever may
+    /// connect may do so often.
+    fn report(&mut self, severity: Severity, text: &str) {
         let now = Instant::now();
         if self.reported.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(1)) {
             self.reported = Some(now);
-            self.say(text);
+            self.say(severity, text);
         }
     }
 
-    fn say(&self, text: &str) {
+    /// In the jail's log and the server's.
+    fn say(&self, severity: Severity, text: &str) {
         notify::say(&self.service.jail, text);
-        if self.service.log_to_stderr {
-            notify::log(text);
-        }
+        self.log(severity, text);
+    }
+
+    /// In the server's log.
+    fn log(&self, severity: Severity, text: &str) {
+        self.service.log(Entry::new(severity, text).by("listener"));
     }
 }
 

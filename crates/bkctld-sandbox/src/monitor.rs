@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use bkctld_core::session::{ActiveSession, Ending, LogWriter, SessionRecord};
+use bkctld_core::syslog::{Entry, Severity};
 use bkctld_sys::net::byte_counts;
 use bkctld_sys::seccomp::{Notification, Notifications};
 use bkctld_sys::signal::SignalFd;
@@ -22,7 +23,7 @@ use crate::idrange::IdRange;
 use crate::link::Message;
 use crate::sandbox::Sandbox;
 use crate::sshd::{self, Lines};
-use crate::{ListenerConfig, Service, accept, command, lastlog, notify};
+use crate::{ListenerConfig, Service, accept, command, lastlog};
 
 /// How long a session has to end when it is asked to: more than init gives its programs.
 const GRACE: Duration = Duration::from_secs(7);
@@ -192,7 +193,7 @@ impl Session<'_> {
     }
 
     fn line(&mut self, line: &[u8]) {
-        self.write_log(line);
+        self.write_log(Severity::Info, line);
         if !self.logged_in
             && let Some(login) = sshd::login(line)
         {
@@ -207,16 +208,24 @@ impl Session<'_> {
 
     /// A line of our own in the jail's log.
     fn note(&mut self, text: &str) {
-        self.write_log(format!("bkctld: {text}").as_bytes());
+        self.write_log(Severity::Warning, format!("bkctld: {text}").as_bytes());
     }
 
-    fn write_log(&mut self, line: &[u8]) {
-        // Where the log cannot be written, the session goes on: see `active`.
-        if let Ok(Some(shown)) = self.log.append(Timestamp::now(), line)
-            && self.connection.service.log_to_stderr
-        {
-            notify::log(&format!("{} {shown}", self.record.id));
+    /// In the jail's log and the server's, neither of which a client can fill.
+    fn write_log(&mut self, severity: Severity, line: &[u8]) {
+        match self.log.append(Timestamp::now(), line) {
+            Ok(Some(shown)) => self.tell(severity, &shown),
+            Ok(None) => {}
+            // The session goes on: see `active`.
+            Err(error) => self.tell(Severity::Warning, &error.to_string()),
         }
+    }
+
+    /// In the server's log, under the session's name.
+    fn tell(&self, severity: Severity, text: &str) {
+        let id = &self.record.id;
+        let entry = Entry::new(severity, format_args!("{id} {text}")).by("session");
+        self.connection.service.log(entry.with("BKCTLD_SESSION", id));
     }
 
     /// Deals with one program that starts or ends; false when no more can come.
@@ -285,6 +294,10 @@ impl Session<'_> {
         {
             self.note(&error.to_string());
         }
+        // sshd has said who logged in. Connections without a login are for who looks for them: anybody
+        // can make many.
+        let severity = if self.logged_in { Severity::Info } else { Severity::Debug };
+        self.tell(severity, &self.record.summary());
     }
 }
 

@@ -33,11 +33,11 @@ pub(crate) fn reloading() {
 }
 
 /// A line to standard error. A journal that is gone must not end a session.
-pub(crate) fn log(line: &str) {
+pub(crate) fn to_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// A line about the listener, in the jail's log.
+/// A line about the listener, in the jail's own log.
 pub(crate) fn say(jail: &Jail, text: &str) {
     // Where the log cannot be written there is nobody to tell.
     let _ = LogWriter::new(jail, "listener").append(Timestamp::now(), text.as_bytes());

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use bkctld_core::Jail;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
+use bkctld_core::syslog::{Entry, Severity, SystemLog};
 use bkctld_sys::process::release_code;
 use bkctld_sys::signal::SignalFd;
+use jiff::Zoned;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, setsid};
@@ -34,10 +36,10 @@ const STEADY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When the first listener does not become ready, or another supervisor has the jail.
-pub fn supervise(jail: &Jail, program: &Path, args: &[OsString]) -> Result<()> {
+pub fn supervise(jail: &Jail, log: &SystemLog, program: &Path, args: &[OsString]) -> Result<()> {
     // A session of its own outlives the shell and terminal that started it.
     let _ = setsid();
-    let begun = Supervisor::begin(jail, program, args);
+    let begun = Supervisor::begin(jail, log, program, args);
     let word = match &begun {
         Ok(_) => READY.to_owned(),
         Err(error) => error.to_string(),
@@ -57,6 +59,7 @@ pub fn supervise(jail: &Jail, program: &Path, args: &[OsString]) -> Result<()> {
 
 struct Supervisor<'a> {
     jail: &'a Jail,
+    log: &'a SystemLog,
     program: &'a Path,
     args: &'a [OsString],
     signals: SignalFd,
@@ -66,14 +69,20 @@ struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    fn begin(jail: &'a Jail, program: &'a Path, args: &'a [OsString]) -> Result<Supervisor<'a>> {
+    fn begin(
+        jail: &'a Jail,
+        log: &'a SystemLog,
+        program: &'a Path,
+        args: &'a [OsString],
+    ) -> Result<Supervisor<'a>> {
         let lock = Lock::try_take(&jail.supervisor_lock())?
             .ok_or_else(|| Error::Refused("another process starts or supervises this jail".into()))?;
         sign(&lock)?;
         let signals = SignalFd::new(&[Signal::TERM, Signal::INT, Signal::HUP, Signal::CHILD])
             .context("cannot receive", "signals")?;
         let pause = SHORTEST_PAUSE;
-        let mut supervisor = Supervisor { jail, program, args, signals, child: None, pause, _lock: lock };
+        let mut supervisor =
+            Supervisor { jail, log, program, args, signals, child: None, pause, _lock: lock };
         supervisor.start_listener()?;
         Ok(supervisor)
     }
@@ -119,13 +128,14 @@ impl<'a> Supervisor<'a> {
                 }
                 self.child = None;
                 start_at = Some(Instant::now() + self.pause);
+                self.say("the listener has died, it is started again");
             }
             if self.child.is_none() && start_at.is_some_and(|at| at <= Instant::now()) {
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 start_at = match self.start_listener() {
                     Ok(()) => None,
                     Err(error) => {
-                        notify::say(self.jail, &format!("the listener does not start again: {error}"));
+                        self.say(&format!("the listener does not start again: {error}"));
                         Some(Instant::now() + self.pause)
                     }
                 };
@@ -143,6 +153,13 @@ impl<'a> Supervisor<'a> {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error).context("cannot wait for", "signals"),
         }
+    }
+
+    /// In the jail's log and the server's.
+    fn say(&self, text: &str) {
+        notify::say(self.jail, text);
+        let entry = Entry::new(Severity::Warning, text).by("supervisor").about(Some(self.jail.name()));
+        self.log.send(&entry, Zoned::now);
     }
 
     fn pass_on(&self, signal: Signal) {

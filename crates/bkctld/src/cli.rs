@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bkctld_core::Settings;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 use jiff::Zoned;
@@ -12,6 +13,7 @@ use jiff::Zoned;
 use crate::commands::Command;
 use crate::context::{Context, read_settings};
 use crate::exit::{Exit, Failure};
+use crate::log::Log;
 use crate::ui::{Ui, Verbosity};
 
 const VERSION: &str = concat!(
@@ -126,20 +128,28 @@ fn dispatch(cli: Cli) -> ExitCode {
         let _ = write!(std::io::stderr(), "bkctld: no command given\n\n{}", help());
         return Exit::Error.into();
     };
-    match prepare(&cli.options).and_then(|context| command.run(&context)) {
+    if !rustix::process::geteuid().is_root() {
+        let failure = Failure::error("must be run as root (try sudo)");
+        plain_ui().error(&failure);
+        return failure.exit.into();
+    }
+    let name = command.name();
+    let ended = match prepare(&cli.options, name) {
+        Ok(context) => command.run(&context).map_err(|failure| (context.ui, failure)),
+        // A configuration that cannot be read has no LOGLEVEL; a nightly run should tell all the same.
+        Err(failure) => Err((plain_ui().logging(Log::new(name, Settings::default().log_level)), failure)),
+    };
+    match ended {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            plain_ui().error(&failure);
+        Err((ui, failure)) => {
+            ui.error(&failure);
             failure.exit.into()
         }
     }
 }
 
 /// Reads the configuration and merges environment and options into it.
-fn prepare(options: &Options) -> Result<Context, Failure> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::error("must be run as root (try sudo)"));
-    }
+fn prepare(options: &Options, command: &'static str) -> Result<Context, Failure> {
     let verbosity = match (options.quiet, options.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
@@ -149,7 +159,7 @@ fn prepare(options: &Options) -> Result<Context, Failure> {
     settings.force |= options.force;
     settings.dry_run |= options.dry_run;
     settings.header &= !options.no_header;
-    let ui = Ui::new(verbosity, options.json, settings.header);
+    let ui = Ui::new(verbosity, options.json, settings.header).logging(Log::new(command, settings.log_level));
     for warning in warnings {
         ui.warning(warning);
     }

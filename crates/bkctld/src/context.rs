@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use bkctld_core::{Error, Jail, JailName, Settings, config, jail};
 use bkctld_sandbox::service;
@@ -202,7 +203,7 @@ impl Context {
         let results: Mutex<Vec<Option<(Outcome, Exit)>>> = Mutex::new(vec![None; names.len()]);
         let work = || {
             while let Some((at, name)) = claim(&next, names) {
-                let result = self.said(act(name));
+                let result = self.logged(name, || act(name));
                 if let Ok(mut results) = results.lock() {
                     results[at] = Some(result);
                 }
@@ -228,22 +229,33 @@ impl Context {
         (results, exit)
     }
 
+    /// Acts, says what became of it, and logs begin and end.
+    fn logged(&self, name: &JailName, act: impl FnOnce() -> Result<Outcome, Failure>) -> (Outcome, Exit) {
+        let Some(log) = self.ui.log().filter(|_| !self.settings.dry_run) else { return self.said(act()) };
+        log.begin(name);
+        let began = Instant::now();
+        let (outcome, exit) = self.said(act());
+        log.end(&outcome, began.elapsed());
+        (outcome, exit)
+    }
+
+    /// Says it on the terminal only: the log has it with the time that it took.
     fn said(&self, result: Result<Outcome, Failure>) -> (Outcome, Exit) {
         match result {
             Ok(outcome) if outcome.warns => {
-                self.ui.warning(&outcome.message);
+                self.ui.show_warning(&outcome.message);
                 (outcome, Exit::Done)
             }
             Ok(outcome) => {
                 if outcome.outcome == Ended::Would && !self.ui.json() {
                     self.ui.line(&outcome.message);
                 } else {
-                    self.ui.notice(&outcome.message);
+                    self.ui.show_notice(&outcome.message);
                 }
                 (outcome, Exit::Done)
             }
             Err(failure) => {
-                self.ui.error(&failure);
+                self.ui.show_error(&failure);
                 let exit = failure.exit;
                 (Outcome::new(Ended::Failed, failure), exit)
             }

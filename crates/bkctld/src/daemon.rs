@@ -9,8 +9,10 @@ use std::process::{Command, ExitCode};
 use bkctld_core::error::IoContext;
 use bkctld_core::jail::{SessionPolicy, SshdConfig};
 use bkctld_core::runtime::RuntimeStore;
+use bkctld_core::syslog::{Entry, Severity, SystemLog};
 use bkctld_core::{Jail, JailName, Settings};
 use bkctld_sandbox::{Ended, ListenerConfig, Service};
+use jiff::Zoned;
 
 use crate::cli::command_of_name;
 use crate::context::read_settings;
@@ -31,20 +33,41 @@ pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
     let exit = match daemon(arguments.get(2)) {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            Ui::new(Verbosity::Normal, false, true).error(&failure);
+            tell(arguments.get(2), &failure);
             failure.exit
         }
     };
     Some(exit.into())
 }
 
+/// Tells why nothing runs: the journal where systemd has started us, once and with the jail as a
+/// field; else whoever did, who logs it.
+fn tell(name: Option<&OsString>, failure: &Failure) {
+    if systemd() {
+        let level =
+            read_settings(None).map_or(Settings::default().log_level, |(settings, _)| settings.log_level);
+        let jail: Option<JailName> = name.and_then(|name| name.to_str()?.parse().ok());
+        let entry = Entry::new(Severity::Error, failure).by("listener").about(jail.as_ref());
+        if SystemLog::new(level).send(&entry, Zoned::now) {
+            return;
+        }
+    }
+    Ui::new(Verbosity::Normal, false, true).error(failure);
+}
+
+/// Whether systemd has started this process and waits for its word.
+fn systemd() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 fn listen(name: Option<&OsString>) -> Result<(), Failure> {
     let (settings, jail) = jail(name)?;
-    let systemd = std::env::var_os("NOTIFY_SOCKET").is_some();
+    let systemd = systemd();
     let service = Service {
         runtime: RuntimeStore::new(&settings).current(),
         sshd_config: settings.sshd_config.clone(),
         jail: jail.clone(),
+        log: SystemLog::new(settings.log_level),
         log_to_stderr: systemd,
         supervised: !systemd,
     };
@@ -72,12 +95,13 @@ fn listen(name: Option<&OsString>) -> Result<(), Failure> {
 }
 
 fn supervise(name: Option<&OsString>) -> Result<(), Failure> {
-    let (_, jail) = jail(name)?;
+    let (settings, jail) = jail(name)?;
+    let log = SystemLog::new(settings.log_level);
     let arguments = [OsString::from("run"), OsString::from(jail.name().as_str())];
     // By its path, so that after an upgrade a listener that is started again is the new program, and
     // so that it bears the program's name in a list of processes.
     let program = std::env::current_exe().context("cannot find", "this program")?;
-    Ok(bkctld_sandbox::supervise(&jail, &program, &arguments)?)
+    Ok(bkctld_sandbox::supervise(&jail, &log, &program, &arguments)?)
 }
 
 fn jail(name: Option<&OsString>) -> Result<(Settings, Jail), Failure> {

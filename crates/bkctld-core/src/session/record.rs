@@ -1,5 +1,6 @@
 //! The record of one session.
 
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
@@ -63,6 +64,22 @@ impl SessionRecord {
             _ => false,
         }
     }
+
+    /// The finished session in one line for a log.
+    pub fn summary(&self) -> String {
+        let kind = self.kind.map_or("no command", Kind::name);
+        let ending = self.ending.map_or("open", Ending::name);
+        let mut line = format!("{ending}: {kind} from {} port {}", self.source, self.source_port);
+        // Writing to a String cannot fail.
+        if let Some(exit) = self.exit {
+            let _ = write!(line, ", exit status {exit}");
+        }
+        let _ = write!(line, ", {} bytes in, {} out", self.bytes_in, self.bytes_out);
+        if let Some(end) = self.end {
+            let _ = write!(line, ", {:.1} s", end.duration_since(self.begin).as_secs_f64());
+        }
+        line
+    }
 }
 
 /// What a session was for. Ordered: where a session starts several programs, the greatest counts.
@@ -83,6 +100,20 @@ pub enum Kind {
     RsyncPush,
 }
 
+impl Kind {
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Shell => "shell",
+            Kind::Command => "command",
+            Kind::Scp => "scp",
+            Kind::Sftp => "sftp",
+            Kind::RsyncPull => "rsync-pull",
+            Kind::RsyncPush => "rsync-push",
+        }
+    }
+}
+
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,4 +126,44 @@ pub enum Ending {
     Stopped,
     /// A process of it was killed, or its monitor died.
     Killed,
+}
+
+impl Ending {
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Closed => "closed",
+            Ending::Refused => "refused",
+            Ending::Stopped => "stopped",
+            Ending::Killed => "killed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_says_what_json_says() {
+        let begin: Timestamp = "2026-03-01T02:00:00Z".parse().unwrap();
+        let mut record = SessionRecord::begun("1-2".into(), begin, "[2001:db8::1]:4711".parse().unwrap());
+        record.ending = Some(Ending::Refused);
+        assert_eq!(record.summary(), "refused: no command from 2001:db8::1 port 4711, 0 bytes in, 0 out");
+        record.end = Some("2026-03-01T02:00:12.34Z".parse().unwrap());
+        (record.exit, record.bytes_in) = (Some(23), 42);
+        for kind in [Kind::Shell, Kind::Command, Kind::Scp, Kind::Sftp, Kind::RsyncPull, Kind::RsyncPush] {
+            for ending in [Ending::Closed, Ending::Refused, Ending::Stopped, Ending::Killed] {
+                (record.kind, record.ending) = (Some(kind), Some(ending));
+                let words = [serde_json::to_value(ending).unwrap(), serde_json::to_value(kind).unwrap()];
+                let [ending, kind] = words.map(|word| word.as_str().unwrap().to_owned());
+                assert_eq!(
+                    record.summary(),
+                    format!(
+                        "{ending}: {kind} from 2001:db8::1 port 4711, exit status 23, 42 bytes in, 0 out, 12.3 s"
+                    )
+                );
+            }
+        }
+    }
 }

@@ -42,6 +42,11 @@ macro_rules! commands {
         }
 
         impl Command {
+            /// Its name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Command::$variant(_) => $name,)+ }
+            }
+
             /// Runs it.
             pub fn run(self, context: &Context) -> Result<Exit, Failure> {
                 match self { $(Command::$variant(arguments) => $module::run(context, arguments),)+ }

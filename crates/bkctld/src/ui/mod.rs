@@ -1,5 +1,6 @@
 //! Everything that the program prints goes through here: results to standard output, messages to
-//! standard error, both without panicking when the reader has gone away.
+//! standard error, both without panicking when the reader has gone away. Messages go to the server's
+//! log too, whatever the terminal is told.
 
 pub mod progress;
 pub mod report;
@@ -8,7 +9,10 @@ pub mod table;
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use bkctld_core::syslog::Severity;
 use serde::Serialize;
+
+use crate::log::Log;
 
 /// The version of the shape of all JSON output; it changes when a reader could break.
 pub const JSON_VERSION: u32 = 1;
@@ -31,12 +35,23 @@ pub struct Ui {
     json: bool,
     header: bool,
     terminal: bool,
+    log: Option<Log>,
 }
 
 impl Ui {
     /// A terminal with these options.
     pub fn new(verbosity: Verbosity, json: bool, header: bool) -> Ui {
-        Ui { verbosity, json, header, terminal: io::stderr().is_terminal() }
+        Ui { verbosity, json, header, terminal: io::stderr().is_terminal(), log: None }
+    }
+
+    /// The same, whose messages also go to this log.
+    pub fn logging(self, log: Log) -> Ui {
+        Ui { log: Some(log), ..self }
+    }
+
+    /// The server's log, where messages go there.
+    pub fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
     }
 
     /// Whether results are wanted as JSON.
@@ -87,7 +102,8 @@ impl Ui {
 
     /// Something went wrong.
     pub fn error(&self, text: impl Display) {
-        say(format_args!("bkctld: {text}"));
+        self.to_log(Severity::Error, &text);
+        self.show_error(text);
     }
 
     /// A line of standard error in a form that scripts know.
@@ -97,13 +113,36 @@ impl Ui {
 
     /// Something is not as it should be.
     pub fn warning(&self, text: impl Display) {
+        self.to_log(Severity::Warning, &text);
+        self.show_warning(text);
+    }
+
+    /// Something was done or left.
+    pub fn notice(&self, text: impl Display) {
+        self.to_log(Severity::Info, &text);
+        self.show_notice(text);
+    }
+
+    fn to_log(&self, severity: Severity, text: impl Display) {
+        if let Some(log) = &self.log {
+            log.say(severity, text);
+        }
+    }
+
+    /// An error, on the terminal only.
+    pub fn show_error(&self, text: impl Display) {
+        say(format_args!("bkctld: {text}"));
+    }
+
+    /// A warning, on the terminal only.
+    pub fn show_warning(&self, text: impl Display) {
         if self.verbosity >= Verbosity::Normal {
             say(format_args!("bkctld: warning: {text}"));
         }
     }
 
-    /// Something was done or left. Not said to cron, which would mail it.
-    pub fn notice(&self, text: impl Display) {
+    /// A notice, on the terminal only. Not said to cron, which would mail it.
+    pub fn show_notice(&self, text: impl Display) {
         if self.verbosity == Verbosity::Verbose || (self.terminal && self.verbosity == Verbosity::Normal) {
             say(format_args!("bkctld: {text}"));
         }

@@ -28,6 +28,7 @@ mod incs;
 mod init_and_lifecycle;
 mod json;
 mod keys_ports_addresses;
+mod logging;
 mod report;
 mod retention;
 mod sessions;

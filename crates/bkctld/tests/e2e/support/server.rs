@@ -67,6 +67,8 @@ impl Server {
         server.set("TPLDIR", &below("tpl"));
         server.set("LOCALTPLDIR", &below("localtpl"));
         server.set("SERVICE", "background");
+        // Nothing for the log of the machine that runs the tests.
+        server.set("LOGLEVEL", "0");
         for made in ["backup/jails", "backup/incs", "conf"] {
             fs::create_dir(server.dir.path().join(made)).expect("directory");
         }

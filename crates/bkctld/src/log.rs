@@ -1,0 +1,63 @@
+//! What a command tells the server's log.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::time::Duration;
+
+use bkctld_core::JailName;
+use bkctld_core::syslog::{Entry, Severity, SystemLog};
+use jiff::Zoned;
+
+use crate::context::{Ended, Outcome};
+
+thread_local! {
+    /// The jail that this thread works for: what is said meanwhile is about it. A parameter of each
+    /// message would have to be remembered by each command.
+    static JAIL: RefCell<Option<JailName>> = const { RefCell::new(None) };
+}
+
+/// The log of one command.
+#[derive(Clone, Debug)]
+pub struct Log {
+    system: SystemLog,
+    command: &'static str,
+}
+
+impl Log {
+    /// Of this command, with what is at most of this level.
+    pub fn new(command: &'static str, level: u8) -> Log {
+        Log { system: SystemLog::new(level), command }
+    }
+
+    /// Something that the command says; false where nobody took it.
+    pub fn say(&self, severity: Severity, text: impl Display) -> bool {
+        self.send(Entry::new(severity, text))
+    }
+
+    /// The command begins to work on the jail, in this thread.
+    pub fn begin(&self, jail: &JailName) {
+        JAIL.set(Some(jail.clone()));
+        self.send(Entry::new(Severity::Info, "begins"));
+    }
+
+    /// The command has done with the jail, after this time.
+    pub fn end(&self, outcome: &Outcome, took: Duration) {
+        let (result, severity) = match outcome.outcome {
+            Ended::Done if outcome.warns => ("done", Severity::Warning),
+            Ended::Done => ("done", Severity::Notice),
+            Ended::Skipped if outcome.warns => ("skipped", Severity::Warning),
+            Ended::Skipped => ("skipped", Severity::Info),
+            Ended::Failed => ("failed", Severity::Error),
+            // Nothing happened to the jail.
+            Ended::Would => ("would", Severity::Debug),
+        };
+        let text = format_args!("{result} after {:.2} s: {}", took.as_secs_f64(), outcome.message);
+        let entry = Entry::new(severity, text).with("BKCTLD_RESULT", result);
+        self.send(entry.with("BKCTLD_DURATION_MS", took.as_millis()));
+        JAIL.set(None);
+    }
+
+    fn send(&self, entry: Entry) -> bool {
+        JAIL.with_borrow(|jail| self.system.send(&entry.by(self.command).about(jail.as_ref()), Zoned::now))
+    }
+}
