@@ -10,6 +10,7 @@ mod name;
 mod old_layout;
 mod port;
 mod remove;
+mod rename;
 mod session_policy;
 mod sshd_config;
 mod version;
@@ -25,6 +26,7 @@ pub use list::{Ports, list};
 pub use name::JailName;
 pub use port::Port;
 pub use remove::{clear_leftovers, remove};
+pub use rename::{Rename, ServiceBefore, Step, What, unfinished};
 pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
 

@@ -99,6 +99,22 @@ pub fn stop_for_good(settings: &Settings, jail: &Jail) -> Result<()> {
     }
 }
 
+/// Whether the server's init starts the jail's listener at boot, by a unit of its own.
+pub fn starts_at_boot(settings: &Settings, jail: &Jail) -> Result<bool> {
+    match manager(settings) {
+        Manager::Systemd => systemd::is_enabled(jail).for_jail(jail.name()),
+        Manager::Background => Ok(false),
+    }
+}
+
+/// Has the server's init start the jail's listener at boot.
+pub fn start_at_boot(settings: &Settings, jail: &Jail) -> Result<()> {
+    match manager(settings) {
+        Manager::Systemd => systemd::enable(jail).for_jail(jail.name()),
+        Manager::Background => Ok(()),
+    }
+}
+
 /// Has what serves the jail pick up the changed configuration; sessions go on.
 ///
 /// # Errors

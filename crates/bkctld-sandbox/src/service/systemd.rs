@@ -60,14 +60,23 @@ pub fn forget(settings: &Settings, jail: &Jail) -> Result<()> {
     if is_active(jail)? && !has(settings, jail)? {
         return Ok(());
     }
-    let unit = unit(jail);
-    if systemctl::property(&unit, "UnitFileState")? == "enabled" {
-        systemctl::run(["disable", "--quiet", &unit])?;
+    if is_enabled(jail)? {
+        systemctl::run(["disable", "--quiet", &unit(jail)])?;
     }
     if provide(&configuration_file(jail), None)? {
         systemctl::run(["daemon-reload"])?;
     }
     Ok(())
+}
+
+/// Whether the administrator has enabled the jail's unit.
+pub fn is_enabled(jail: &Jail) -> Result<bool> {
+    Ok(systemctl::property(&unit(jail), "UnitFileState")? == "enabled")
+}
+
+/// Enables the jail's unit.
+pub fn enable(jail: &Jail) -> Result<()> {
+    systemctl::run(["enable", "--quiet", &unit(jail)])
 }
 
 /// Whether systemd runs the jail or is about to run it again. A unit of this name may also be that

@@ -17,6 +17,7 @@ mod log;
 mod port;
 mod reload;
 mod remove;
+mod rename;
 mod report;
 mod restart;
 mod rm;
@@ -62,6 +63,8 @@ commands! {
     Update(update) = "update",
     /// Delete a jail, its incs and its configuration
     Remove(remove) = "remove",
+    /// Rename a jail with its incs, configuration and firewall rules
+    Rename(rename) = "rename",
     /// Start a jail's SSH service
     Start(start) = "start",
     /// Stop a jail's SSH service and end its sessions

@@ -9,11 +9,11 @@ as_root! {
         client.ssh("true").ok();
         server.bkctld(&["init", "b"]).ok();
         let key = client.file("id.pub");
-        let commands: [&[&str]; 24] = [
+        let commands: [&[&str]; 25] = [
             &["status"], &["status", "a"], &["status", "all"], &["list"], &["report"], &["log", "a"], &["key", "a"],
             &["key", "a", &key], &["port", "a"], &["port", "b", "auto"], &["port", "b", "5000"], &["ip", "a"],
             &["ip", "b", "192.0.2.1"], &["is-on", "a"], &["inc"], &["inc", "b"], &["rm"], &["reload", "a"],
-            &["restart", "a"], &["update", "all"], &["init", "c"], &["-f", "remove", "c"], &["stop", "all"], &["firewall", "all"],
+            &["restart", "a"], &["update", "all"], &["init", "c"], &["-f", "remove", "c"], &["stop", "all"], &["firewall", "all"], &["rename", "b", "d"],
         ];
         for args in commands {
             let mut all = vec!["--json"];

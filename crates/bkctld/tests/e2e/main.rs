@@ -29,6 +29,7 @@ mod init_and_lifecycle;
 mod json;
 mod keys_ports_addresses;
 mod logging;
+mod rename;
 mod report;
 mod retention;
 mod sessions;

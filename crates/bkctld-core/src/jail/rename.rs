@@ -1,0 +1,326 @@
+//! Another name for a jail and all that belongs to it.
+//!
+//! Several directories, perhaps on several file systems, cannot be renamed at once. So what is meant is
+//! written down first, beside the jails, and the jail itself is renamed first of all: as long as
+//! `JAILDIR/OLD` is there, nothing has happened yet; from then on only the rest can be done, by asking
+//! for the same rename again. In between, the jail has no policy under its new name, and its incs none
+//! under the old one: `inc` makes none of it, and `rm` deletes none.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Jail, JailName, remove};
+use crate::config::Settings;
+use crate::error::{Error, IoContext, Result};
+use crate::file;
+use crate::firewall::{self, Change, JailRules};
+use crate::text;
+
+/// What the file in `JAILDIR` that says what is meant begins with; the old name follows. No jail has
+/// such a name.
+const INTENT: &str = ".rename-";
+
+/// A rename as it will be done: the value that `--dry-run` and JSON show.
+#[derive(Debug)]
+pub struct Rename {
+    from: Jail,
+    to: Jail,
+    /// What is still to be renamed, in this order.
+    pub steps: Vec<Step>,
+    /// How the service was before an earlier run was interrupted.
+    pub interrupted: Option<ServiceBefore>,
+}
+
+/// One thing that gets another name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What it is.
+    pub what: What,
+    /// Where it is.
+    pub from: PathBuf,
+    /// Where it will be.
+    pub to: PathBuf,
+}
+
+/// What belongs to a jail and bears its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// `JAILDIR/J`.
+    Jail,
+    /// `INCDIR/J`: as a whole, since btrfs moves no read-only snapshot to another directory.
+    Incs,
+    /// `DATADIR/sessions/J`.
+    Records,
+    /// `CONFDIR/J.d`.
+    Configuration,
+    /// `CONFDIR/J`: the policy's old place, a file or a link into `CONFDIR/J.d`.
+    Policy,
+}
+
+/// The state of a jail's service, which it gets again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceBefore {
+    /// It was on.
+    pub on: bool,
+    /// The server's init starts it at boot.
+    pub at_boot: bool,
+}
+
+impl ServiceBefore {
+    /// What either of them had.
+    pub fn or(self, other: ServiceBefore) -> ServiceBefore {
+        ServiceBefore { on: self.on || other.on, at_boot: self.at_boot || other.at_boot }
+    }
+}
+
+/// The file's content.
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    to: String,
+    service: ServiceBefore,
+}
+
+/// The renames that an interruption has left unfinished: old and new name.
+pub fn unfinished(settings: &Settings) -> Result<Vec<(JailName, String)>> {
+    let dir = &settings.jail_dir;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).context("cannot read JAILDIR", dir)? {
+        let name = entry.context("cannot read JAILDIR", dir)?.file_name();
+        let Some(from) = name.to_str().and_then(|name| name.strip_prefix(INTENT)?.parse::<JailName>().ok())
+        else {
+            continue;
+        };
+        if let Some(intent) = Intent::read(&Jail::new(settings, from.clone()))? {
+            found.push((from, intent.to));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+impl Intent {
+    fn path(from: &Jail) -> PathBuf {
+        from.dir().with_file_name(format!("{INTENT}{}", from.name()))
+    }
+
+    fn read(from: &Jail) -> Result<Option<Intent>> {
+        let path = Intent::path(from);
+        let Some(content) = file::read_if_there(&path)? else { return Ok(None) };
+        match serde_json::from_slice(&content) {
+            Ok(intent) => Ok(Some(intent)),
+            // The run was interrupted while it wrote this, before anything else.
+            Err(_) if from.exists() => Ok(None),
+            Err(error) => Err(Error::Invalid(format!(
+                "{} does not say what was to be renamed: {error}; look at the jails and delete it",
+                text::path(&path)
+            ))),
+        }
+    }
+
+    /// In place, not beside it and renamed: what an interruption leaves is overwritten by the next run
+    /// under the same name, and one that is not whole says that nothing has happened yet.
+    fn write(&self, from: &Jail) -> Result<()> {
+        let path = Intent::path(from);
+        let write = || -> io::Result<()> {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            file.write_all(&serde_json::to_vec(self)?)?;
+            file.write_all(b"\n")?;
+            file.sync_all()
+        };
+        write().context("cannot write", &path)?;
+        synced(&path)
+    }
+}
+
+impl Rename {
+    /// What a rename comes to. Nothing is done yet. The caller holds the locks of both names.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchJail`]; [`Error::TargetExists`] for a jail, incs or configuration of the new
+    /// name; an earlier rename of the jail that went half way to another name.
+    pub fn plan(settings: &Settings, from: &JailName, to: &JailName) -> Result<Rename> {
+        if from == to {
+            return Err(Error::Invalid(format!("jail '{from}' has that name already")));
+        }
+        let (from, to) = (Jail::new(settings, from.clone()), Jail::new(settings, to.clone()));
+        let intent = Intent::read(&from)?;
+        let mut rename = Rename { steps: Vec::new(), interrupted: None, from, to };
+        match intent {
+            Some(intent) if !rename.from.exists() => {
+                if intent.to != rename.to.name().as_str() {
+                    return Err(Error::Refused(format!(
+                        "an interrupted rename of '{}' to '{}' must be finished first: bkctld rename {0} {1}",
+                        rename.from.name(),
+                        text::printable(intent.to.as_bytes())
+                    )));
+                }
+                rename.interrupted = Some(intent.service);
+                rename.steps = rename.rest()?;
+            }
+            intent => {
+                if !rename.from.exists() {
+                    return Err(Error::NoSuchJail(rename.from.name().clone()));
+                }
+                rename.from.require_current_format()?;
+                rename.interrupted = intent.map(|intent| intent.service);
+                rename.steps = rename.all()?;
+            }
+        }
+        Ok(rename)
+    }
+
+    /// The jail under its old name.
+    pub fn from(&self) -> &Jail {
+        &self.from
+    }
+
+    /// The jail under its new name.
+    pub fn to(&self) -> &Jail {
+        &self.to
+    }
+
+    fn candidates(&self) -> [Step; 5] {
+        let step = |what, of: fn(&Jail) -> &Path| Step {
+            what,
+            from: of(&self.from).to_path_buf(),
+            to: of(&self.to).to_path_buf(),
+        };
+        [
+            step(What::Jail, Jail::dir),
+            step(What::Incs, Jail::inc_dir),
+            step(What::Records, Jail::state_dir),
+            step(What::Configuration, Jail::conf_dir),
+            step(What::Policy, Jail::legacy_policy),
+        ]
+    }
+
+    /// The steps from the beginning.
+    fn all(&self) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        for step in self.candidates() {
+            // Records of a name that no jail has are of one that was archived or taken away by hand.
+            if step.what != What::Records && is_there(&step.to)? {
+                let what = match step.what {
+                    What::Jail => "jail",
+                    What::Incs => "incs",
+                    _ => "configuration",
+                };
+                return Err(Error::TargetExists { what, path: step.to });
+            }
+            if is_there(&step.from)? {
+                steps.push(step);
+            }
+        }
+        Ok(steps)
+    }
+
+    /// The steps that an interrupted run has left.
+    fn rest(&self) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        for step in self.candidates() {
+            if !is_there(&step.from)? {
+                continue;
+            }
+            // A policy's link is made anew before the old one goes; records may be new ones.
+            let may_be_there = matches!(step.what, What::Policy | What::Records);
+            if is_there(&step.to)? && !may_be_there {
+                return Err(Error::Refused(format!(
+                    "the interrupted rename of '{}' to '{}' cannot be finished, as both {} and {} exist: \
+                     move one of them away, then run it again",
+                    self.from.name(),
+                    self.to.name(),
+                    text::path(&step.from),
+                    text::path(&step.to)
+                )));
+            }
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    /// Writes down what is meant, before the service is stopped.
+    pub fn begin(&self, service: ServiceBefore) -> Result<()> {
+        Intent { to: self.to.name().to_string(), service }.write(&self.from)
+    }
+
+    /// Renames, each step on disk before the next. The service is stopped.
+    pub fn carry_out(&self, settings: &Settings) -> Result<()> {
+        for step in &self.steps {
+            match step.what {
+                What::Jail => self.rename_jail(settings, step)?,
+                What::Records => {
+                    remove::tree(&step.to)?;
+                    moved(step)?;
+                }
+                What::Policy => self.rename_policy(step)?,
+                What::Incs | What::Configuration => moved(step)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// With the firewall's rules, which are told by the jail's name.
+    fn rename_jail(&self, settings: &Settings, step: &Step) -> Result<()> {
+        let mut change = Change::forget(self.from.name());
+        // One whose port cannot be read has no rules.
+        if let Ok(rules) = JailRules::read(&self.from) {
+            change.admit.push(JailRules { jail: self.to.name().clone(), ..rules });
+        }
+        firewall::change(settings, &change, |_| moved(step))
+    }
+
+    fn rename_policy(&self, step: &Step) -> Result<()> {
+        let target = match fs::read_link(&step.from) {
+            Ok(target) => target,
+            // A file, or a directory that is none of ours.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return moved(step),
+            Err(error) => return Err(error).context("cannot read", &step.from),
+        };
+        // A link to the policy in the directory, which has its new name by now.
+        let of = |jail: &Jail| jail.conf_dir().file_name().map(PathBuf::from).unwrap_or_default();
+        let (old, new) = (of(&self.from), of(&self.to));
+        let renamed: PathBuf = target
+            .components()
+            .map(|part| if part.as_os_str() == old { new.as_os_str() } else { part.as_os_str() })
+            .collect();
+        match symlink(&renamed, &step.to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.context("cannot make link", &step.to)?,
+        }
+        fs::remove_file(&step.from).context("cannot delete", &step.from)?;
+        synced(&step.to)
+    }
+
+    /// All is done, the service included: the rename is forgotten.
+    pub fn finish(&self) -> Result<()> {
+        let path = Intent::path(&self.from);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.context("cannot delete", &path),
+        }
+    }
+}
+
+fn is_there(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context("cannot look at", path),
+    }
+}
+
+fn moved(step: &Step) -> Result<()> {
+    fs::rename(&step.from, &step.to).context("cannot rename", &step.from)?;
+    synced(&step.to)
+}
+
+fn synced(path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    File::open(dir).and_then(|dir| dir.sync_all()).context("cannot sync", dir)
+}
