@@ -88,26 +88,39 @@ pub enum Error {
         /// The cause.
         source: Box<Error>,
     },
+
+    /// Something happened on, or on the way to, another server; the text of the cause follows.
+    #[error("node '{node}': {source}")]
+    OnNode {
+        /// The server, as `NODE` names it.
+        node: String,
+        /// The cause.
+        source: Box<Error>,
+    },
 }
 
 impl Error {
-    /// The error that lies at the bottom, below the names of jails.
+    /// The error that lies at the bottom, below the names of jails and servers.
     pub fn root(&self) -> &Error {
         match self {
-            Error::InJail { source, .. } => source.root(),
+            Error::InJail { source, .. } | Error::OnNode { source, .. } => source.root(),
             other => other,
         }
     }
 
     /// Names the jail, unless the error names it already.
     pub fn in_jail(self, jail: &JailName) -> Error {
-        match self {
-            Error::InJail { .. }
-            | Error::NoSuchJail(_)
-            | Error::JailExists(_)
-            | Error::WrongVersion { .. } => self,
-            source => Error::InJail { jail: jail.clone(), source: Box::new(source) },
-        }
+        let named = matches!(self, Error::InJail { .. })
+            || matches!(
+                self.root(),
+                Error::NoSuchJail(_) | Error::JailExists(_) | Error::WrongVersion { .. }
+            );
+        if named { self } else { Error::InJail { jail: jail.clone(), source: Box::new(self) } }
+    }
+
+    /// Names the server that it happened on.
+    pub fn on_node(self, node: &str) -> Error {
+        Error::OnNode { node: node.to_owned(), source: Box::new(self) }
     }
 
     /// What the kernel said, where this is a system call's failure.

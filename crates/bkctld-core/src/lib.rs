@@ -21,6 +21,7 @@ pub mod retention;
 pub mod runtime;
 pub mod session;
 pub mod syslog;
+pub mod sync;
 pub mod systemctl;
 pub mod template;
 pub mod text;

@@ -24,6 +24,7 @@ mod rm;
 mod start;
 mod status;
 mod stop;
+mod sync;
 mod update;
 
 use clap::{Args, Subcommand};
@@ -93,6 +94,8 @@ commands! {
     Ip(ip) = "ip",
     /// Write a jail's firewall rules anew
     Firewall(firewall) = "firewall",
+    /// Mirror a jail's configuration and state to the servers that NODE names
+    Sync(sync) = "sync",
     /// Make an inc of every jail that has a policy, or of those named
     Inc(inc) = "inc",
     /// Delete the incs that no rule of the policy keeps

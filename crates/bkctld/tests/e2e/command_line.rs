@@ -29,6 +29,7 @@ const COMMANDS: &[&str] = &[
     "check-jails",
     "check-incs",
     "check-canary",
+    "sync",
 ];
 
 as_root! {

@@ -34,5 +34,6 @@ mod report;
 mod retention;
 mod sessions;
 mod takeover;
+mod sync;
 mod transfer;
 mod upgrade;

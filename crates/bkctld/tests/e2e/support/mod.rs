@@ -3,6 +3,7 @@
 pub mod client;
 pub mod digest;
 pub mod nagios;
+pub mod machine;
 pub mod network;
 pub mod original;
 pub mod processes;
@@ -14,6 +15,7 @@ pub mod volume;
 
 pub use client::Client;
 pub use digest::Digest;
+pub use machine::Machine;
 pub use run::{Ran, run, sh, wait_for};
 pub use server::{Server, write};
 pub use volume::FsKind;

@@ -349,7 +349,7 @@ impl Drop for Server {
 }
 
 /// Where images and state go: not in `/tmp`, which may be memory.
-fn temp_dir() -> TempDir {
+pub fn temp_dir() -> TempDir {
     let base = std::env::var_os("BKCTLD_TEST_DIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
     tempfile::Builder::new().prefix("bkctld-test-").tempdir_in(base).expect("temporary directory")
 }

@@ -1,0 +1,180 @@
+//! One ssh connection to a node, which everything that is asked of it goes through.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use bkctld_sys::process::die_with_the_caller;
+
+use crate::error::{Error, IoContext, Result};
+use crate::text;
+
+/// What a script or the connection itself says before anything else that counts: a login shell may
+/// have said something by itself.
+pub(super) const MARK: &str = "--- bkctld ---";
+
+/// Nobody is there to be asked; a node that is down must not hold the others for minutes. Everything
+/// else (user, port, key, jump host) is the administrator's, in root's `.ssh/config`.
+const OPTIONS: [&str; 10] = [
+    "BatchMode=yes",
+    "ConnectTimeout=15",
+    "ServerAliveInterval=15",
+    "ServerAliveCountMax=4",
+    "ControlPersist=no",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "LogLevel=ERROR",
+    "RemoteCommand=none",
+    "RequestTTY=no",
+];
+
+/// A connected node; disconnected when dropped.
+pub(super) struct Connection<'a> {
+    node: &'a str,
+    dir: &'a Path,
+    socket: String,
+    master: Child,
+    // The far end of this pipe is all that the master waits for: it ends when we do, however we do.
+    input: Option<ChildStdin>,
+}
+
+impl<'a> Connection<'a> {
+    /// Connects. The socket for all that follows lies in `dir`, which is private to us, under this
+    /// number.
+    pub(super) fn open(node: &'a str, dir: &'a Path, number: usize) -> Result<Connection<'a>> {
+        let socket = format!("node{number}");
+        let mut command = ssh(dir, &socket, "yes");
+        command.args(["-o", "ClearAllForwardings=yes", "--", node]);
+        command.arg(format!("echo '{MARK}'; exec cat >/dev/null"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut master = command.spawn().map_err(|error| cannot_run("ssh", "openssh-client", error))?;
+        let input = master.stdin.take();
+        let said = master.stdout.take().is_some_and(|output| {
+            BufReader::new(output).lines().map_while(Result::ok).any(|line| line.trim_end() == MARK)
+        });
+        let mut connection = Connection { node, dir, socket, master, input };
+        if said { Ok(connection) } else { Err(connection.refused()) }
+    }
+
+    /// Why there is no connection, in ssh's words.
+    fn refused(&mut self) -> Error {
+        drop(self.input.take());
+        let mut words = Vec::new();
+        if let Some(errors) = self.master.stderr.take() {
+            let _ = errors.take(4096).read_to_end(&mut words);
+        }
+        let _ = self.master.wait();
+        let why = last_line(&words).unwrap_or_else(|| "the connection ended at once".to_owned());
+        Error::Refused(format!("cannot connect by ssh as root: {why}"))
+    }
+
+    /// Whether the connection still stands.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.master.try_wait(), Ok(None))
+    }
+
+    /// Runs a script of `sh` on the node and gives the lines that it says after [`MARK`].
+    pub(super) fn run(&self, script: &str) -> Result<Vec<String>> {
+        let mut command = ssh(self.dir, &self.socket, "no");
+        command.args(["--", self.node, "sh -s"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot run", "ssh")?;
+        let input = child.stdin.take();
+        let output = std::thread::scope(|scope| {
+            // Beside the reading: a script may answer before it was read to its end.
+            scope.spawn(move || input.map(|mut input| input.write_all(script.as_bytes())));
+            child.wait_with_output()
+        })
+        .context("cannot run", "ssh")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut lines = text.lines().skip_while(|line| line.trim_end() != MARK).skip(1);
+        if !output.status.success() {
+            let why = last_line(&output.stderr).unwrap_or_else(|| output.status.to_string());
+            return Err(Error::Refused(format!("the connection or a script there failed: {why}")));
+        }
+        Ok(lines.by_ref().map(str::to_owned).collect())
+    }
+
+    /// `rsync` from here to the node, through this connection, with nothing said yet of what goes
+    /// where.
+    pub(super) fn rsync(&self) -> Command {
+        let mut command = Command::new("rsync");
+        let shell = ssh(self.dir, &self.socket, "no");
+        // No word of it has a blank or a quote in it.
+        let words: Vec<_> = shell.get_args().map(|word| word.to_string_lossy()).collect();
+        command.arg("-e").arg(format!("ssh {}", words.join(" ")));
+        command.current_dir(self.dir).env("LC_ALL", "C");
+        die_with_the_caller(&mut command);
+        command
+    }
+
+    /// A directory on the node, as rsync names it.
+    pub(super) fn place(&self, dir: &str) -> String {
+        let (user, host) = self.node.rsplit_once('@').unzip();
+        let host = host.unwrap_or(self.node);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        format!("{}{host}:{dir}/", user.map(|user| format!("{user}@")).unwrap_or_default())
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        // It ends by itself unless the node has vanished.
+        let _ = self.master.kill();
+        let _ = self.master.wait();
+    }
+}
+
+/// `ssh` by the socket of this name. It is named relative to `dir`: a socket's path must be short, and
+/// whatever LOCKDIR has in it would have to be quoted for ssh and for rsync.
+fn ssh(dir: &Path, socket: &str, master: &str) -> Command {
+    let mut command = Command::new("ssh");
+    command.current_dir(dir).env("LC_ALL", "C").arg("-x");
+    command.args(["-o", &format!("ControlMaster={master}"), "-o", &format!("ControlPath=./{socket}")]);
+    command.args(OPTIONS.iter().flat_map(|option| ["-o", option]));
+    die_with_the_caller(&mut command);
+    command
+}
+
+/// An empty private directory for the sockets. The caller holds the lock of `sync`, so what is in it is
+/// nobody's any more.
+pub(super) fn socket_dir(lock_dir: &Path) -> Result<PathBuf> {
+    let dir = lock_dir.join("sync.sockets");
+    match fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("cannot delete", &dir)?
+        }
+        _ => crate::file::make_private_dir(&dir, 0o700)?,
+    }
+    Ok(dir)
+}
+
+pub(super) fn cannot_run(program: &'static str, package: &str, error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::Refused(format!("cannot find {program} on this server: install the package {package}"))
+        }
+        _ => Error::Io { doing: "cannot run", path: program.into(), source: error },
+    }
+}
+
+/// The last line of a program's words that says anything, fit for a message.
+fn last_line(words: &[u8]) -> Option<String> {
+    let line =
+        words.split(|byte| matches!(byte, b'\n' | b'\r')).rev().find(|line| !line.trim_ascii().is_empty())?;
+    Some(text::printable(line.trim_ascii()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_tells_why_is_the_last_with_something_in_it() {
+        assert_eq!(last_line(b"banner\nssh: no route\r\n\n"), Some("ssh: no route".to_owned()));
+        assert_eq!(last_line(b"\x1b[1mno"), Some("\\u{1b}[1mno".to_owned()));
+        assert_eq!(last_line(b" \n"), None);
+    }
+}

@@ -1,0 +1,159 @@
+//! Mirroring jails to another server: their configuration and whether they are on, never their data.
+//!
+//! A node is asked once what it has. What is to be done there is decided before anything is touched,
+//! then done in as few steps as there can be for all jails together: the jails that are missing are
+//! made, one rsync brings the files, and last each service gets the state that it has here. A step that
+//! was interrupted is completed by the next run, because each starts from what is there; until its
+//! files are there, no jail is started or reloaded.
+//!
+//! On the node only `/usr/lib/bkctld` is called: the same entry points as the original's `sync` calls.
+
+mod connection;
+mod node;
+mod plan;
+mod transfer;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use plan::{Service, Wanted};
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::jail::{Jail, JailName, SshdConfig};
+use crate::lock::Lock;
+use connection::Connection;
+use plan::Step;
+
+/// What became of one jail on one node, or would.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Mirrored {
+    /// Whether the node did not have it before.
+    pub created: bool,
+    /// The files that changed there, with what became of them. Of a jail that would be created nobody
+    /// knows them yet.
+    pub changes: Vec<String>,
+    /// What its service got.
+    pub service: Service,
+}
+
+/// What became of each jail on one node, in the order given; or why nothing at all was done there.
+pub type OnNode = Result<Vec<Result<Mirrored>>>;
+
+/// One run of `sync`; no other runs as long as it lives.
+#[derive(Debug)]
+pub struct Run<'a> {
+    settings: &'a Settings,
+    version: &'a str,
+    sockets: PathBuf,
+    _lock: Lock,
+}
+
+impl Wanted {
+    /// The jail as it is on this server.
+    pub fn here(jail: &Jail) -> Result<Wanted> {
+        jail.require_current_format()?;
+        let port = SshdConfig::read(jail)?.port()?;
+        Ok(Wanted { name: jail.name().clone(), port, on: jail.is_on()? })
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Begins a run. `version` is that of this program; `waiting` is called where another run has to
+    /// end first.
+    pub fn begin(settings: &'a Settings, version: &'a str, waiting: impl FnOnce()) -> Result<Run<'a>> {
+        let lock = Lock::take(&settings.lock_dir.join("sync"), waiting)?;
+        let sockets = connection::socket_dir(&settings.lock_dir)?;
+        Ok(Run { settings, version, sockets, _lock: lock })
+    }
+
+    /// Mirrors the jails to each of the `NODE`s, all nodes at once. Errors name the node.
+    pub fn mirror(&self, jails: &[Wanted]) -> Vec<(&'a str, OnNode)> {
+        let nodes = &self.settings.nodes;
+        std::thread::scope(|scope| {
+            let work: Vec<_> = nodes
+                .iter()
+                .enumerate()
+                .map(|(number, node)| scope.spawn(move || self.to_node(node, number, jails)))
+                .collect();
+            let ended = |done: std::thread::ScopedJoinHandle<'_, OnNode>| {
+                done.join().unwrap_or_else(|_| Err(Error::Refused("the work on it broke off".to_owned())))
+            };
+            nodes.iter().zip(work).map(|(node, done)| (node.as_str(), named(node, ended(done)))).collect()
+        })
+    }
+
+    fn to_node(&self, name: &str, number: usize, jails: &[Wanted]) -> OnNode {
+        let mut connection = Connection::open(name, &self.sockets, number)?;
+        let node = node::survey(&connection, self.version)?;
+        let mut steps = plan::plan(jails, &node);
+        let rehearsal = self.settings.dry_run;
+        if !rehearsal {
+            self.on_each(&connection, jails, &mut steps, |step| {
+                if step.create { vec!["init"] } else { Vec::new() }
+            })?;
+        }
+        let there: Vec<&JailName> = jails
+            .iter()
+            .zip(&steps)
+            .filter(|(_, step)| step.as_ref().is_ok_and(|step| !(rehearsal && step.create)))
+            .map(|(jail, _)| &jail.name)
+            .collect();
+        let mut changes = match there.as_slice() {
+            [] => BTreeMap::new(),
+            some => transfer::transfer(&mut connection, self.settings, &node, some, rehearsal)?,
+        };
+        let mut changed = Vec::with_capacity(jails.len());
+        for (jail, step) in jails.iter().zip(&mut steps) {
+            let lines = changes.remove(&jail.name).unwrap_or_else(|| Ok(Vec::new()));
+            changed.push(lines.unwrap_or_else(|error| {
+                *step = Err(error);
+                Vec::new()
+            }));
+        }
+        if !rehearsal {
+            let firewall = node.firewall.then_some("firewall");
+            self.on_each(&connection, jails, &mut steps, |step| {
+                firewall.into_iter().chain(step.service.command()).collect()
+            })?;
+        }
+        let mirrored = |(step, changes): (Result<Step>, Vec<String>)| {
+            step.map(|step| Mirrored { created: step.create, changes, service: step.service })
+        };
+        Ok(steps.into_iter().zip(changed).map(mirrored).collect())
+    }
+
+    /// Has the node run commands on the jails that nothing went wrong with so far.
+    fn on_each(
+        &self,
+        connection: &Connection<'_>,
+        jails: &[Wanted],
+        steps: &mut [Result<Step>],
+        commands: impl Fn(&Step) -> Vec<&'static str>,
+    ) -> Result<()> {
+        let work: Vec<_> = jails
+            .iter()
+            .zip(steps.iter())
+            .map(|(jail, step)| (&jail.name, step.as_ref().map(&commands).unwrap_or_default()))
+            .collect();
+        for (step, outcome) in steps.iter_mut().zip(node::each(connection, &work)?) {
+            if let Err(error) = outcome {
+                *step = Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        // What stays is cleared by the next run.
+        let _ = std::fs::remove_dir_all(&self.sockets);
+    }
+}
+
+/// Names the node in whatever went wrong.
+fn named(node: &str, result: OnNode) -> OnNode {
+    let jails = result.map_err(|error| error.on_node(node))?;
+    Ok(jails.into_iter().map(|jail| jail.map_err(|error| error.on_node(node))).collect())
+}

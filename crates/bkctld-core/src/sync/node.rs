@@ -1,0 +1,200 @@
+//! What a node has, and what it is asked to do.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::connection::Connection;
+use crate::error::{Error, Result};
+use crate::jail::JailName;
+use crate::text;
+
+/// How many jails a node works on at once: most of the time goes into waiting for programs to start.
+const AT_ONCE: usize = 4;
+
+/// What there is on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NodeState {
+    /// The version of its program.
+    pub version: String,
+    /// Its `JAILDIR`.
+    pub jail_dir: String,
+    /// Its `CONFDIR`.
+    pub conf_dir: String,
+    /// Whether it has a firewall to be told.
+    pub firewall: bool,
+    /// Its jails, by name.
+    pub jails: BTreeMap<String, NodeJail>,
+}
+
+/// A jail on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NodeJail {
+    /// The version of its format on disk.
+    pub format: String,
+    /// Whether it is on.
+    pub on: bool,
+    /// Its port, where it can be read.
+    pub port: Option<u16>,
+}
+
+/// What we read of `status --json`.
+#[derive(Deserialize)]
+struct Status {
+    jails: Vec<JailStatus>,
+}
+
+#[derive(Deserialize)]
+struct JailStatus {
+    name: String,
+    format: String,
+    status: String,
+    port: Option<u16>,
+}
+
+/// Asks the node what it has. `version` is that of this program: another one's is refused before
+/// anything else of its answer is believed.
+pub(super) fn survey(connection: &Connection<'_>, version: &str) -> Result<NodeState> {
+    parse(&connection.run(include_str!("survey.sh"))?, version)
+}
+
+fn parse(answer: &[String], version: &str) -> Result<NodeState> {
+    let (theirs, rest) = match answer {
+        [only] if only == "missing" => {
+            return Err(Error::Refused(
+                "there is no /usr/lib/bkctld/includes: install bkctld there".to_owned(),
+            ));
+        }
+        [first, rest @ ..] => (first, rest),
+        [] => return Err(unclear("nothing")),
+    };
+    if theirs != version {
+        return Err(Error::Refused(format!(
+            "it has version {} of bkctld and this server {version}: install the same version on both",
+            text::printable(theirs.as_bytes())
+        )));
+    }
+    let [jail_dir, conf_dir, firewall, status] = rest else {
+        return Err(Error::Refused("'bkctld status' fails there: see what it says".to_owned()));
+    };
+    for dir in [jail_dir, conf_dir] {
+        if !dir.starts_with('/') {
+            return Err(unclear(dir));
+        }
+    }
+    let status: Status = serde_json::from_str(status).map_err(|_| unclear(status))?;
+    let jails = status.jails.into_iter().map(|jail| {
+        let on = jail.status == "ON";
+        (jail.name, NodeJail { format: jail.format, on, port: jail.port })
+    });
+    Ok(NodeState {
+        version: theirs.clone(),
+        jail_dir: jail_dir.clone(),
+        conf_dir: conf_dir.clone(),
+        firewall: !firewall.is_empty(),
+        jails: jails.collect(),
+    })
+}
+
+fn unclear(said: &str) -> Error {
+    let said: String = said.chars().take(80).collect();
+    Error::Refused(format!("its answer is not understood: '{}'", text::printable(said.as_bytes())))
+}
+
+/// Has the node run these commands on each jail, several jails at once, and gives what became of it, in
+/// the order of `work`. The first command that fails is a jail's last.
+pub(super) fn each(connection: &Connection<'_>, work: &[(&JailName, Vec<&str>)]) -> Result<Vec<Result<()>>> {
+    let work_of_some = || work.iter().filter(|(_, commands)| !commands.is_empty());
+    let mut script = include_str!("each.sh").to_owned();
+    for worker in 0..AT_ONCE {
+        script.push_str("each <<'END' &\n");
+        for (name, commands) in work_of_some().skip(worker).step_by(AT_ONCE) {
+            // A jail's name is one plain word.
+            script.push_str(&format!("{name} {}\n", commands.join(" ")));
+        }
+        script.push_str("END\n");
+    }
+    script.push_str("wait\n");
+    let answer = if work_of_some().next().is_some() { connection.run(&script)? } else { Vec::new() };
+    Ok(outcomes(work, &answer))
+}
+
+fn outcomes(work: &[(&JailName, Vec<&str>)], answer: &[String]) -> Vec<Result<()>> {
+    let told: BTreeMap<&str, &str> = answer.iter().filter_map(|line| line.split_once(' ')).collect();
+    let outcome = |(name, commands): &(&JailName, Vec<&str>)| {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        match told.get(name.as_str()).and_then(|rest| rest.split_once(' ')) {
+            Some(("0", _)) => Ok(()),
+            Some((code, "")) => {
+                Err(Error::Refused(format!("{} failed: exit {code}", commands.join(" and "))))
+            }
+            Some((_, said)) => {
+                let said = said.trim().strip_prefix("bkctld: ").unwrap_or(said.trim());
+                Err(Error::Refused(text::printable(said.as_bytes()).into_owned()))
+            }
+            None => Err(Error::Refused(format!("has not told what became of: {}", commands.join(" and ")))),
+        }
+    };
+    work.iter().map(outcome).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[&str]) -> Vec<String> {
+        text.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_answer_of_a_node_is_read_or_refused() {
+        let status = r#"{"version":1,"command":"status","jails":[
+            {"name":"a","format":"2","status":"ON","port":2222,"retention":null,"addresses":[]},
+            {"name":"b","format":"1","status":"OFF","port":null}]}"#
+            .replace('\n', "");
+        let node =
+            parse(&lines(&["26.11.0", "/srv/my jails", "/etc/evobackup", "", &status]), "26.11.0").unwrap();
+        assert_eq!((node.jail_dir.as_str(), node.firewall), ("/srv/my jails", false));
+        assert_eq!(node.jails["a"], NodeJail { format: "2".into(), on: true, port: Some(2222) });
+        assert_eq!(node.jails["b"], NodeJail { format: "1".into(), on: false, port: None });
+        for (answer, why) in [
+            (&["missing"][..], "install bkctld there"),
+            (
+                &["25.05", "/backup/jails", "/etc/evobackup", ""],
+                "it has version 25.05 of bkctld and this server 26.11.0",
+            ),
+            (&["", "", "", "", ""], "it has version  of bkctld"),
+            (&[], "not understood: 'nothing'"),
+            (&["26.11.0", "/backup/jails", "/etc/evobackup", ""], "'bkctld status' fails there"),
+            (&["26.11.0", "jails", "/etc/evobackup", "", &status], "not understood: 'jails'"),
+            (&["26.11.0", "/j", "/c", "", "\x1b[2J"], "not understood: '\\u{1b}[2J'"),
+        ] {
+            let error = parse(&lines(answer), "26.11.0").unwrap_err().to_string();
+            assert!(error.contains(why), "{answer:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn each_jail_has_an_outcome_of_its_own() {
+        let names: Vec<JailName> = ["a", "b", "c", "d", "e"].map(|name| name.parse().unwrap()).into();
+        let work: Vec<_> = names.iter().map(|name| (name, vec!["firewall", "reload"])).collect();
+        let work = [&work[..4], &[(&names[4], Vec::new())]].concat();
+        let answer = lines(&["noise", "b 1 bkctld: no \x1b port ", "a 0 ", "d 127 "]);
+        let told: Vec<String> = outcomes(&work, &answer)
+            .into_iter()
+            .map(|end| end.err().map_or("".into(), |e| e.to_string()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "",
+                "no \\u{1b} port",
+                "has not told what became of: firewall and reload",
+                "firewall and reload failed: exit 127",
+                ""
+            ]
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! What is to be done on a node so that it serves the jails as this server does: decided before
+//! anything is touched there.
+
+use std::collections::BTreeSet;
+
+use super::node::NodeState;
+use crate::error::{Error, Result};
+use crate::jail::{FORMAT_VERSION, JailName, Port};
+
+/// A jail as it is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: JailName,
+    /// Its port.
+    pub port: Port,
+    /// Whether it is on.
+    pub on: bool,
+}
+
+/// What the service of a jail on the node needs after its configuration was mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// It is off and shall be on.
+    Start,
+    /// It is on and shall be off.
+    Stop,
+    /// It is on and stays so.
+    Reload,
+    /// It is off and stays so.
+    Leave,
+}
+
+impl Service {
+    /// The command that does it.
+    pub(super) fn command(self) -> Option<&'static str> {
+        match self {
+            Service::Start => Some("start"),
+            Service::Stop => Some("stop"),
+            Service::Reload => Some("reload"),
+            Service::Leave => None,
+        }
+    }
+}
+
+/// What is to be done for one jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// Whether the node does not have the jail yet.
+    pub create: bool,
+    /// What its service needs at the end.
+    pub service: Service,
+}
+
+/// What is to be done for each of the jails, or why it cannot be.
+pub(super) fn plan(wanted: &[Wanted], node: &NodeState) -> Vec<Result<Step>> {
+    let ours: BTreeSet<&str> = wanted.iter().map(|jail| jail.name.as_str()).collect();
+    wanted.iter().map(|jail| step(jail, &ours, node)).collect()
+}
+
+fn step(wanted: &Wanted, ours: &BTreeSet<&str>, node: &NodeState) -> Result<Step> {
+    let there = node.jails.get(wanted.name.as_str());
+    if let Some(there) = there
+        && there.format != FORMAT_VERSION.to_string()
+    {
+        return Err(Error::WrongVersion {
+            jail: wanted.name.clone(),
+            found: crate::text::printable(there.format.as_bytes()).into_owned(),
+            wanted: FORMAT_VERSION,
+        });
+    }
+    // A jail of this run gets its own port from here, so what it has there now is no obstacle.
+    let has_port = |jail: &u16| *jail == wanted.port.get();
+    let other = node.jails.iter().find(|(name, jail)| {
+        !ours.contains(name.as_str())
+            && *name != wanted.name.as_str()
+            && jail.port.as_ref().is_some_and(has_port)
+    });
+    if let Some((other, _)) = other {
+        return Err(Error::Refused(format!(
+            "port {} is that of jail '{}' there: give one of the two another port",
+            wanted.port,
+            crate::text::printable(other.as_bytes())
+        )));
+    }
+    let service = match (wanted.on, there.is_some_and(|jail| jail.on)) {
+        (true, false) => Service::Start,
+        (true, true) => Service::Reload,
+        (false, true) => Service::Stop,
+        (false, false) => Service::Leave,
+    };
+    Ok(Step { create: there.is_none(), service })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::node::NodeJail;
+    use super::*;
+
+    fn jail(name: &str, port: &str, on: bool) -> Wanted {
+        Wanted { name: name.parse().unwrap(), port: port.parse().unwrap(), on }
+    }
+
+    fn node(jails: &[(&str, &str, bool, Option<u16>)]) -> NodeState {
+        let jails = jails
+            .iter()
+            .map(|(name, format, on, port)| {
+                ((*name).to_owned(), NodeJail { format: (*format).to_owned(), on: *on, port: *port })
+            })
+            .collect();
+        NodeState { jails, ..NodeState::default() }
+    }
+
+    #[test]
+    fn a_jail_is_created_where_it_is_missing_and_gets_the_state_that_it_has_here() {
+        let node = node(&[("on", "2", true, Some(1)), ("off", "2", false, Some(2))]);
+        for (name, on, create, service) in [
+            ("on", true, false, Service::Reload),
+            ("on", false, false, Service::Stop),
+            ("off", true, false, Service::Start),
+            ("off", false, false, Service::Leave),
+            ("new", true, true, Service::Start),
+            ("new", false, true, Service::Leave),
+        ] {
+            let steps = plan(&[jail(name, "2222", on)], &node);
+            assert_eq!(steps[0].as_ref().unwrap(), &Step { create, service }, "{name} {on}");
+        }
+    }
+
+    #[test]
+    fn a_jail_of_another_format_and_a_port_that_is_taken_are_refused() {
+        let node = node(&[
+            ("old", "1", false, None),
+            ("theirs", "2", true, Some(2222)),
+            ("b", "2", true, Some(2223)),
+        ]);
+        let steps =
+            plan(&[jail("old", "3000", true), jail("a", "2222", true), jail("b", "2224", true)], &node);
+        assert!(matches!(steps[0], Err(Error::WrongVersion { .. })));
+        let error = steps[1].as_ref().unwrap_err().to_string();
+        assert_eq!(error, "port 2222 is that of jail 'theirs' there: give one of the two another port");
+        assert!(steps[2].is_ok());
+        // The port that another jail of the same run is about to leave is free.
+        let steps = plan(&[jail("a", "2223", true), jail("b", "2224", true)], &node);
+        assert!(steps.iter().all(Result::is_ok));
+    }
+}

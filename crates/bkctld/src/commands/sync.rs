@@ -1,0 +1,149 @@
+//! `sync`: jails on other servers as they are here, but for their data.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use bkctld_core::error::JailContext;
+use bkctld_core::sync::{Mirrored, OnNode, Run, Service, Wanted};
+use bkctld_core::{JailName, config, text};
+use serde_json::json;
+
+use super::JailOrAll;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = JailOrAll;
+
+type Outcomes = BTreeMap<JailName, Result<Outcome, Failure>>;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let names = context.names(&arguments.target)?;
+    let settings = &context.settings;
+    if settings.nodes.is_empty() {
+        let file = settings.file.as_deref().unwrap_or(config::DEFAULT_FILE.as_ref());
+        let file = text::path(file);
+        return Err(Failure::error(format!("no server to mirror to: set NODE in {file}")));
+    }
+    let (mut jails, mut outcomes) = (Vec::new(), Outcomes::new());
+    for name in &names {
+        match context.jail(name).and_then(|jail| Ok(Wanted::here(&jail).for_jail(name)?)) {
+            Ok(jail) => jails.push(jail),
+            Err(failure) => {
+                outcomes.insert(name.clone(), Err(failure));
+            }
+        }
+    }
+    let mut unreached = false;
+    if !jails.is_empty() {
+        let waiting = || context.ui.notice("waiting for another sync to finish");
+        let nodes = Run::begin(settings, env!("CARGO_PKG_VERSION"), waiting)?.mirror(&jails);
+        unreached = nodes.iter().any(|(_, jails)| jails.is_err());
+        combine(context, &jails, nodes, &mut outcomes);
+    }
+    let outcomes = Mutex::new(outcomes);
+    // What is told is told in the order of the names.
+    let exit = context.for_each_at_once("sync", &names, 1, |name| {
+        let outcome = outcomes.lock().ok().and_then(|mut outcomes| outcomes.remove(name));
+        outcome.unwrap_or_else(|| Err(Failure::error(format!("jail '{name}': nothing is known of it"))))
+    });
+    Ok(if exit == Exit::Done && unreached { Exit::Error } else { exit })
+}
+
+/// What became of each jail on all nodes together. A node on which nothing was done is told once, here.
+fn combine(context: &Context, jails: &[Wanted], nodes: Vec<(&str, OnNode)>, outcomes: &mut Outcomes) {
+    let mut told: Vec<Told> = jails.iter().map(|_| Told::default()).collect();
+    for (node, result) in nodes {
+        match result {
+            Ok(results) => {
+                for ((told, result), jail) in told.iter_mut().zip(results).zip(jails) {
+                    match result {
+                        Ok(mirrored) => told.mirrored(context, node, &mirrored),
+                        Err(error) => told.failed(node, error.in_jail(&jail.name).into()),
+                    }
+                }
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                context.ui.error(&failure);
+                for told in &mut told {
+                    told.nodes.push(json!({ "node": node, "error": failure.to_string() }));
+                }
+            }
+        }
+    }
+    for (jail, told) in jails.iter().zip(told) {
+        outcomes.insert(jail.name.clone(), told.outcome(context, &jail.name));
+    }
+}
+
+/// What is told of one jail, node after node.
+#[derive(Default)]
+struct Told {
+    lines: Vec<String>,
+    nodes: Vec<serde_json::Value>,
+    failures: Vec<Failure>,
+    changed: bool,
+}
+
+impl Told {
+    fn mirrored(&mut self, context: &Context, node: &str, mirrored: &Mirrored) {
+        let rehearsal = context.settings.dry_run;
+        let (parts, changed) = parts(mirrored, rehearsal);
+        let mut line = format!("on {node}: {parts}");
+        if rehearsal {
+            line.extend(mirrored.changes.iter().map(|change| format!("\n  {change}")));
+        }
+        self.lines.push(line);
+        self.changed |= changed;
+        self.nodes.push(json!({
+            "node": node,
+            "created": mirrored.created,
+            "changes": mirrored.changes,
+            "service": mirrored.service,
+        }));
+    }
+
+    fn failed(&mut self, node: &str, failure: Failure) {
+        self.nodes.push(json!({ "node": node, "error": failure.to_string() }));
+        self.failures.push(failure);
+    }
+
+    fn outcome(self, context: &Context, name: &JailName) -> Result<Outcome, Failure> {
+        let mut failures = self.failures.into_iter();
+        if let Some(first) = failures.next() {
+            failures.for_each(|failure| context.ui.error(failure));
+            return Err(first);
+        }
+        let ended = match (self.lines.is_empty(), self.changed) {
+            (true, _) => Ended::Failed,
+            (false, _) if context.settings.dry_run => Ended::Would,
+            (false, true) => Ended::Done,
+            (false, false) => Ended::Skipped,
+        };
+        let told = if self.lines.is_empty() { "not mirrored".to_owned() } else { self.lines.join("; ") };
+        Ok(Outcome::new(ended, format_args!("jail '{name}' {told}")).with("nodes", self.nodes))
+    }
+}
+
+/// What was or would be done on one node, in words; and whether that is anything at all. That a service
+/// reads again what has not changed is nothing.
+fn parts(mirrored: &Mirrored, rehearsal: bool) -> (String, bool) {
+    let mut parts = Vec::new();
+    if mirrored.created {
+        parts.push("created".to_owned());
+    }
+    if !mirrored.changes.is_empty() {
+        parts.push(format!("files changed: {}", mirrored.changes.len()));
+    }
+    parts.extend(match mirrored.service {
+        Service::Start => Some("started".to_owned()),
+        Service::Stop => Some("stopped".to_owned()),
+        Service::Reload if !parts.is_empty() => Some("reloaded".to_owned()),
+        Service::Reload | Service::Leave => None,
+    });
+    match (parts.is_empty(), rehearsal) {
+        (true, _) => ("as it is here".to_owned(), false),
+        (false, true) => (format!("would be: {}", parts.join(", ")), true),
+        (false, false) => (parts.join(", "), true),
+    }
+}
