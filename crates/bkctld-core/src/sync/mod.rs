@@ -89,9 +89,7 @@ impl<'a> Run<'a> {
         let mut steps = plan::plan(jails, &node);
         let rehearsal = self.settings.dry_run;
         if !rehearsal {
-            self.on_each(&connection, jails, &mut steps, |step| {
-                if step.create { vec!["init"] } else { Vec::new() }
-            })?;
+            on_each(&connection, jails, &mut steps, false, |step| step.create.then(|| vec!["init"]))?;
         }
         let there: Vec<&JailName> = jails
             .iter()
@@ -112,9 +110,8 @@ impl<'a> Run<'a> {
             }));
         }
         if !rehearsal {
-            let firewall = node.firewall.then_some("firewall");
-            self.on_each(&connection, jails, &mut steps, |step| {
-                firewall.into_iter().chain(step.service.command()).collect()
+            on_each(&connection, jails, &mut steps, node.firewall, |step| {
+                Some(step.service.command().into_iter().collect())
             })?;
         }
         let mirrored = |(step, changes): (Result<Step>, Vec<String>)| {
@@ -122,27 +119,26 @@ impl<'a> Run<'a> {
         };
         Ok(steps.into_iter().zip(changed).map(mirrored).collect())
     }
+}
 
-    /// Has the node run commands on the jails that nothing went wrong with so far.
-    fn on_each(
-        &self,
-        connection: &Connection<'_>,
-        jails: &[Wanted],
-        steps: &mut [Result<Step>],
-        commands: impl Fn(&Step) -> Vec<&'static str>,
-    ) -> Result<()> {
-        let work: Vec<_> = jails
-            .iter()
-            .zip(steps.iter())
-            .map(|(jail, step)| (&jail.name, step.as_ref().map(&commands).unwrap_or_default()))
-            .collect();
-        for (step, outcome) in steps.iter_mut().zip(node::each(connection, &work)?) {
-            if let Err(error) = outcome {
-                *step = Err(error);
-            }
+/// Has the node run commands on the jails that nothing went wrong with so far.
+fn on_each(
+    connection: &Connection<'_>,
+    jails: &[Wanted],
+    steps: &mut [Result<Step>],
+    rules: bool,
+    commands: impl Fn(&Step) -> Option<Vec<&'static str>>,
+) -> Result<()> {
+    let wanted = |step: &Result<Step>| step.as_ref().ok().and_then(&commands);
+    let work: Vec<_> =
+        jails.iter().zip(steps.iter()).map(|(jail, step)| (&jail.name, wanted(step))).collect();
+    let outcomes = node::each(connection, &work, rules)?;
+    for (step, outcome) in steps.iter_mut().zip(outcomes) {
+        if let Err(error) = outcome {
+            *step = Err(error);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl Drop for Run<'_> {

@@ -101,30 +101,34 @@ fn unclear(said: &str) -> Error {
     Error::Refused(format!("its answer is not understood: '{}'", text::printable(said.as_bytes())))
 }
 
+/// What a node is asked to do for one jail: these commands, in this order; `None` is nothing at all.
+pub(super) type Work<'a> = (&'a JailName, Option<Vec<&'static str>>);
+
 /// Has the node run these commands on each jail, several jails at once, and gives what became of it, in
-/// the order of `work`. The first command that fails is a jail's last.
-pub(super) fn each(connection: &Connection<'_>, work: &[(&JailName, Vec<&str>)]) -> Result<Vec<Result<()>>> {
-    let work_of_some = || work.iter().filter(|(_, commands)| !commands.is_empty());
-    let mut script = include_str!("each.sh").to_owned();
+/// the order of `work`. The first command that fails is a jail's last. With `rules` its firewall learns
+/// of the jails before that.
+pub(super) fn each(connection: &Connection<'_>, work: &[Work<'_>], rules: bool) -> Result<Vec<Result<()>>> {
+    let asked: Vec<_> = work.iter().filter_map(|(name, commands)| Some((name, commands.as_ref()?))).collect();
+    if asked.is_empty() {
+        return Ok(outcomes(work, &[]));
+    }
+    let mut script = format!("rules={}\n{}", if rules { "yes" } else { "no" }, include_str!("each.sh"));
     for worker in 0..AT_ONCE {
         script.push_str("each <<'END' &\n");
-        for (name, commands) in work_of_some().skip(worker).step_by(AT_ONCE) {
+        for (name, commands) in asked.iter().skip(worker).step_by(AT_ONCE) {
             // A jail's name is one plain word.
             script.push_str(&format!("{name} {}\n", commands.join(" ")));
         }
         script.push_str("END\n");
     }
     script.push_str("wait\n");
-    let answer = if work_of_some().next().is_some() { connection.run(&script)? } else { Vec::new() };
-    Ok(outcomes(work, &answer))
+    Ok(outcomes(work, &connection.run(&script)?))
 }
 
-fn outcomes(work: &[(&JailName, Vec<&str>)], answer: &[String]) -> Vec<Result<()>> {
+fn outcomes(work: &[Work<'_>], answer: &[String]) -> Vec<Result<()>> {
     let told: BTreeMap<&str, &str> = answer.iter().filter_map(|line| line.split_once(' ')).collect();
-    let outcome = |(name, commands): &(&JailName, Vec<&str>)| {
-        if commands.is_empty() {
-            return Ok(());
-        }
+    let outcome = |(name, commands): &Work<'_>| {
+        let Some(commands) = commands else { return Ok(()) };
         match told.get(name.as_str()).and_then(|rest| rest.split_once(' ')) {
             Some(("0", _)) => Ok(()),
             Some((code, "")) => {
@@ -134,7 +138,7 @@ fn outcomes(work: &[(&JailName, Vec<&str>)], answer: &[String]) -> Vec<Result<()
                 let said = said.trim().strip_prefix("bkctld: ").unwrap_or(said.trim());
                 Err(Error::Refused(text::printable(said.as_bytes()).into_owned()))
             }
-            None => Err(Error::Refused(format!("has not told what became of: {}", commands.join(" and ")))),
+            None => Err(Error::Refused("it has not told what became of the jail".to_owned())),
         }
     };
     work.iter().map(outcome).collect()
@@ -179,8 +183,8 @@ mod tests {
     #[test]
     fn each_jail_has_an_outcome_of_its_own() {
         let names: Vec<JailName> = ["a", "b", "c", "d", "e"].map(|name| name.parse().unwrap()).into();
-        let work: Vec<_> = names.iter().map(|name| (name, vec!["firewall", "reload"])).collect();
-        let work = [&work[..4], &[(&names[4], Vec::new())]].concat();
+        let mut work: Vec<_> = names.iter().map(|name| (name, Some(vec!["init", "reload"]))).collect();
+        work[4].1 = None;
         let answer = lines(&["noise", "b 1 bkctld: no \x1b port ", "a 0 ", "d 127 "]);
         let told: Vec<String> = outcomes(&work, &answer)
             .into_iter()
@@ -191,8 +195,8 @@ mod tests {
             [
                 "",
                 "no \\u{1b} port",
-                "has not told what became of: firewall and reload",
-                "firewall and reload failed: exit 127",
+                "it has not told what became of the jail",
+                "init and reload failed: exit 127",
                 ""
             ]
         );

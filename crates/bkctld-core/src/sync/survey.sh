@@ -7,7 +7,7 @@ if [ ! -r "$lib/includes" ]; then
     exit
 fi
 . "$lib/includes"
-printf '%s\n' "$VERSION" "$JAILDIR" "$CONFDIR" "${FIREWALL-}$FIREWALL_RULES"
+printf '%s\n' "$VERSION" "$JAILDIR" "$CONFDIR" "$FIREWALL$FIREWALL_RULES"
 # What is wrong with one jail there is said when that jail's turn comes.
 "$lib/bkctld-status" --json </dev/null 2>/dev/null
 exit 0

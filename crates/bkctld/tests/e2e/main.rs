@@ -33,7 +33,7 @@ mod rename;
 mod report;
 mod retention;
 mod sessions;
-mod takeover;
 mod sync;
+mod takeover;
 mod transfer;
 mod upgrade;

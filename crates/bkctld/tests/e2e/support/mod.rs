@@ -2,8 +2,8 @@
 
 pub mod client;
 pub mod digest;
-pub mod nagios;
 pub mod machine;
+pub mod nagios;
 pub mod network;
 pub mod original;
 pub mod processes;
