@@ -19,7 +19,7 @@ use crate::firewall::{self, Change, JailRules};
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
 
-/// The files of a new jail's root that are as their templates are.
+/// The files of a jail's root that are as their templates are.
 const ROOT_FILES: [(Template, &str, u32); 3] = [
     (Template::Passwd, "etc/passwd", 0o644),
     (Template::Shadow, "etc/shadow", 0o600),
@@ -36,10 +36,7 @@ pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
         return Err(Error::JailExists(jail.name().clone()));
     }
     settings.check_dirs()?;
-    let store = RuntimeStore::new(settings);
-    if !store.is_built() {
-        runtime::build(settings, || ())?;
-    }
+    let store = RuntimeStore::ready(settings)?;
     let aside = jail.in_the_making();
     remove::tree(aside.dir())?;
     match build(settings, jail, &aside, &store) {
@@ -58,9 +55,7 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
     make_top(aside.dir())?;
     let keys = HostKeys::begin(aside, &kinds)?;
     layout::lay_out(aside, store)?;
-    for (template, place, mode) in ROOT_FILES {
-        write(&aside.rootfs().join(place), mode, &template.read(settings)?)?;
-    }
+    write_accounts(settings, aside)?;
     // sshd starts a shell for this file at every login: one that does nothing is left out.
     let sshrc = Template::Sshrc.read(settings)?;
     if does_something(&sshrc) {
@@ -112,6 +107,14 @@ fn make_top(dir: &Path) -> Result<()> {
 /// Writes a file of the new jail. All of them are synced together, before the jail gets its name.
 fn write(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
     file::replace_with(path, mode, content, Sync::Later)
+}
+
+/// Writes the accounts of the jail's root as their templates have them.
+pub(super) fn write_accounts(settings: &Settings, jail: &Jail) -> Result<()> {
+    for (template, place, mode) in ROOT_FILES {
+        write(&jail.rootfs().join(place), mode, &template.read(settings)?)?;
+    }
+    Ok(())
 }
 
 fn write_policies(settings: &Settings, jail: &Jail) -> Result<()> {

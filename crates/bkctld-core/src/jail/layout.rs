@@ -10,7 +10,7 @@ use super::Jail;
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::file::{self, Sync};
-use crate::runtime::{self, RuntimeStore};
+use crate::runtime::RuntimeStore;
 
 /// Directories of the jail's root, with their modes. Most are mount points of a session.
 const ROOT_DIRS: [(&str, u32); 12] = [
@@ -31,10 +31,7 @@ const ROOT_DIRS: [(&str, u32); 12] = [
 /// Makes what a start needs where it is missing: the programs that the jails share, and what the
 /// original did not make in a jail's root.
 pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
-    let store = RuntimeStore::new(settings);
-    if !store.is_built() {
-        runtime::build(settings, || ())?;
-    }
+    let store = RuntimeStore::ready(settings)?;
     let rootfs = jail.rootfs();
     let complete = ROOT_DIRS.iter().all(|(name, _)| rootfs.join(name).is_dir());
     if complete { Ok(()) } else { lay_out(jail, &store) }

@@ -3,6 +3,7 @@
 mod address;
 mod authorized_keys;
 mod client_file;
+mod convert;
 mod create;
 mod layout;
 mod list;
@@ -13,6 +14,7 @@ mod remove;
 mod rename;
 mod session_policy;
 mod sshd_config;
+mod upgrade;
 mod version;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
 pub use authorized_keys::{Key, Keys};
 pub use client_file::{ClientFile, NotAFile};
+pub use convert::{Conversion, ConversionStep, WasOn};
 pub use create::create;
 pub use layout::{clear_old_programs, lay_out, make_ready};
 pub use list::{Ports, list};
@@ -29,6 +32,7 @@ pub use remove::{clear_leftovers, remove};
 pub use rename::{Rename, ServiceBefore, Step, What, unfinished};
 pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
+pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -204,6 +208,11 @@ impl Jail {
     fn in_the_making(&self) -> Jail {
         let dir = self.dir.with_file_name(format!("{MAKING}{}", self.name));
         Jail { dir, old_layout: false, ..self.clone() }
+    }
+
+    /// The same jail with everything at its place in the current format.
+    fn converted(&self) -> Jail {
+        Jail { old_layout: false, ..self.clone() }
     }
 
     /// `DATADIR/sessions/J`: the SSH log and the records of sessions, outside the client's reach.

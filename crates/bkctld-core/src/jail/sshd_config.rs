@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::address::{AllowedAddress, AllowedAddresses};
-use super::{Jail, Port};
+use super::{ClientFile, Jail, NotAFile, Port};
 use crate::error::{Error, IoContext, Result};
 use crate::{file, text};
 
@@ -55,12 +55,8 @@ impl SshdConfig {
     /// The jail's.
     pub fn read(jail: &Jail) -> Result<SshdConfig> {
         let path = jail.sshd_config();
-        let content = if jail.has_old_layout() {
-            // There the client can write in all of the jail, and could have put a link here.
-            file::read_beneath(jail.dir(), path.strip_prefix(jail.dir()).unwrap_or(&path))?
-        } else {
-            file::read_if_there(&path)?
-        };
+        let content =
+            if jail.has_old_layout() { read_old(jail, &path)? } else { file::read_if_there(&path)? };
         match content {
             Some(content) => Ok(SshdConfig::parse(&path, &content)),
             None => Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("cannot read", path),
@@ -350,6 +346,15 @@ impl ListenAddress {
         };
         let port = port.filter(|port| !port.is_empty()).map(str::parse).transpose().ok()?;
         Some(ListenAddress { address: address.parse().ok()?, port })
+    }
+}
+
+/// In a jail of the first format the client can write everywhere, and could have put a link here.
+fn read_old(jail: &Jail, path: &Path) -> Result<Option<Vec<u8>>> {
+    match ClientFile::find(jail, path.strip_prefix(jail.dir()).unwrap_or(path))? {
+        Ok(found) => file::read_small(found.open()?, path).map(Some),
+        Err(NotAFile::Missing) => Ok(None),
+        Err(other) => Err(Error::Refused(format!("{}: {other}", text::path(path)))),
     }
 }
 

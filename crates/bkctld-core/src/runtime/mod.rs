@@ -30,6 +30,15 @@ impl RuntimeStore {
         RuntimeStore { dir: settings.data_dir.join("runtime") }
     }
 
+    /// The store with a collection for new sessions in it; the first is built.
+    pub fn ready(settings: &Settings) -> Result<RuntimeStore> {
+        let store = RuntimeStore::new(settings);
+        if !store.is_built() {
+            build(settings, || ())?;
+        }
+        Ok(store)
+    }
+
     /// The directory of all collections.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -3,6 +3,7 @@
 mod check_canary;
 mod check_incs;
 mod check_jails;
+mod convert_v2;
 mod firewall;
 mod inc;
 mod inc_lock;
@@ -26,6 +27,7 @@ mod status;
 mod stop;
 mod sync;
 mod update;
+mod upgrade_config;
 
 use clap::{Args, Subcommand};
 
@@ -84,6 +86,10 @@ commands! {
     List(list) = "list",
     /// Show the format of a jail on disk
     JailVersion(jail_version) = "jail-version",
+    /// Convert a jail of version 1 in place
+    ConvertV2(convert_v2) = "convert-v2",
+    /// Move a jail's policy from its old place to the new one
+    UpgradeConfig(upgrade_config) = "upgrade-config",
     /// Show a jail's SSH log, newest first
     Log(log) = "log",
     /// Show or replace a jail's authorized keys

@@ -1,8 +1,11 @@
 //! `update`: the shared programs as the host's packages have them now.
 
-use bkctld_core::jail;
 use bkctld_core::lock::Lock;
+use bkctld_core::original::ServedBy;
+use bkctld_core::original::nspawn::{self, Leftovers};
 use bkctld_core::runtime::{self, RuntimeStore};
+use bkctld_core::{Jail, jail, text};
+use bkctld_sandbox::service;
 
 use super::JailOrAll;
 use crate::context::{Context, Ended, Outcome};
@@ -26,15 +29,36 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     Ok(context.for_each("update", &names, |name| {
         let jail = context.jail(name)?;
         if context.settings.dry_run {
-            return Ok(Outcome::new(
-                Ended::Would,
-                format_args!("would update the programs of jail '{name}'"),
-            ));
+            return would(&jail);
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
         jail::lay_out(&jail, &store)?;
+        // Before the programs go that the original's container runs.
+        if jail.served_by()? == Some(ServedBy::Nspawn) {
+            service::start(&context.settings, &jail)?;
+        }
         jail::clear_old_programs(&jail)?;
+        let cleared = shown(&nspawn::clear(&jail)?);
         let done = if changed { "updated" } else { "up to date" };
-        Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' is {done}")).with("changed", changed))
+        let gone = if cleared.is_empty() { String::new() } else { format!(", gone: {}", cleared.join(", ")) };
+        Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' is {done}{gone}"))
+            .with("changed", changed)
+            .with("cleared", cleared))
     }))
+}
+
+fn would(jail: &Jail) -> Result<Outcome, Failure> {
+    let mut message = format!("would update the programs of jail '{}'", jail.name());
+    if jail.served_by()? == Some(ServedBy::Nspawn) {
+        message += ", and take it over from the original's container, whose sessions end";
+    }
+    let cleared = shown(&Leftovers::of(jail)?);
+    if !cleared.is_empty() {
+        message += &format!(", and delete {}", cleared.join(", "));
+    }
+    Ok(Outcome::new(Ended::Would, message).with("cleared", cleared))
+}
+
+fn shown(leftovers: &Leftovers) -> Vec<String> {
+    leftovers.paths().map(|path| text::path(path).to_string()).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::support::*;
 
@@ -110,7 +112,139 @@ on_each_fs! {
     }
 }
 
+on_each_fs! {
+    fn convert_v2_keeps_everything_of_a_jail_and_moves_it_without_a_copy(fs) {
+        let server = Server::on(fs);
+        let client = original::old_jail(&server, fs, "old", OLD_PORT);
+        tree::every_kind(&server.jail("old").join("var/backup"));
+        let config = server.jail("old").join("etc/ssh/sshd_config");
+        let text = fs::read_to_string(&config).unwrap().replace("root@0.0.0.0/0", "root@127.0.0.0/8 root@192.0.2.1");
+        fs::write(&config, &text).unwrap();
+        original::start_old(&server, "old", OLD_PORT);
+        client.ssh("echo pushed > /var/backup/by-the-client").ok();
+        sh(&format!("touch -d 2021-02-03 {}", server.jail("old").join("var/log/lastlog").display()));
+        let (top, data) = (server.jail("old"), server.jail("old").join("var/backup"));
+        let before = (fs::metadata(&top).unwrap().ino(), Digest::of(&data), inodes(&data));
+        let keys = Digest::of(&top.join("etc/ssh"));
+        let held = client.hold();
+        server.bkctld(&["-n", "convert-v2", "old"]).ok().says("rename var/backup to data");
+        assert!(data.is_dir());
+        server.bkctld(&["convert-v2", "old"]).ok();
+        held.ended();
+        server.bkctld(&["jail-version", "old"]).ok().says("2");
+        assert_eq!(fs::metadata(&top).unwrap().ino(), before.0, "the jail is another directory or subvolume");
+        before.1.assert_same(&Digest::of(&server.data("old")), "the data");
+        assert_eq!(inodes(&server.data("old")), before.2, "files were copied");
+        keys.assert_same(&Digest::of(&top.join("rootfs/etc/ssh")), "host keys and sshd_config");
+        assert_eq!(fs::metadata(top.join("var/log/lastlog")).unwrap().mtime(), 1_612_310_400);
+        // It was on, and is: the same client with the same key, the same host key, the same port.
+        let status = server.status("old");
+        assert_eq!((&status["status"], &status["served_by"]), (&"ON".into(), &"bkctld".into()));
+        assert_eq!(status["addresses"], serde_json::json!(["127.0.0.0/8", "192.0.2.1"]));
+        client.ssh("cat /var/backup/by-the-client && echo more >> /data/by-the-client").ok().says("pushed");
+        server.bkctld(&["convert-v2", "old"]).exits(3).warns("format version 2");
+        server.take_inc(0, "old");
+    }
+
+    fn convert_v2_of_a_jail_that_is_off_leaves_it_off(fs) {
+        let server = Server::on(fs);
+        let client = original::old_jail(&server, fs, "old", OLD_PORT);
+        let told = server.bkctld(&["--json", "convert-v2", "old"]).ok().json();
+        assert_eq!(told["results"][0]["outcome"], "done", "{told}");
+        server.bkctld(&["is-on", "old"]).exits(100);
+        server.bkctld(&["start", "old"]).ok();
+        client.ssh("true").ok();
+        server.bkctld(&["convert-v2", "nobody"]).exits(2);
+    }
+}
+
 as_root! {
+    fn a_killed_convert_v2_is_finished_by_the_next_and_the_jail_is_on_as_before() {
+        let server = Server::on(FsKind::Ext4);
+        let mut killed_in_the_middle = 0;
+        for (at, delay) in [1, 5, 10, 20, 40, 60, 90, 130, 200].into_iter().enumerate() {
+            let (name, port) = (format!("old{at}"), OLD_PORT + at as u16);
+            let client = original::old_jail(&server, FsKind::Ext4, &name, port);
+            fs::write(server.jail(&name).join("var/backup/file"), "pushed").unwrap();
+            original::start_old(&server, &name, port);
+            let running = server.begin(&["convert-v2", &name]);
+            std::thread::sleep(Duration::from_millis(delay));
+            killed_in_the_middle += usize::from(running.kill().code != 0);
+            // Whatever was left: either there is more to do, or all of it was done.
+            let again = server.bkctld(&["convert-v2", &name]);
+            assert!([0, 3].contains(&again.code), "after {delay} ms: {}", again.told());
+            server.bkctld(&["jail-version", &name]).ok().says("2");
+            assert_eq!(server.status(&name)["served_by"], "bkctld", "after {delay} ms: {}", again.told());
+            client.ssh("cat /data/file").ok().says("pushed");
+            server.bkctld(&["convert-v2", &name]).exits(3);
+            server.bkctld(&["stop", &name]).ok();
+        }
+        assert!(killed_in_the_middle > 0, "no run was killed in its middle");
+    }
+
+    fn convert_v2_refuses_what_it_could_not_move_and_changes_nothing() {
+        let server = Server::on(FsKind::Ext4);
+        original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
+        original::start_old(&server, "old", OLD_PORT);
+        let data = server.jail("old").join("var/backup");
+        sh(&format!("mount -t ext4 -o loop $(cd {0}; truncate -s 20M {0}/disk; mkfs.ext4 -q {0}/disk; echo {0}/disk) {1}",
+            server.path("").display(), data.display()));
+        server.bkctld(&["convert-v2", "old"]).refuses(&["old", "var/backup", "unmount"]);
+        server.bkctld(&["is-on", "old"]).ok();
+        sh(&format!("umount {}", data.display()));
+        server.bkctld(&["convert-v2", "old"]).ok();
+    }
+
+    fn upgrade_config_moves_policies_and_templates_once() {
+        let server = Server::on(FsKind::Ext4);
+        original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
+        original::jail(&server, FsKind::Ext4, "web", OLD_PORT + 1);
+        original::local_templates(&server);
+        sh(&format!("touch -d 2021-02-03 {}", server.path("conf/old").display()));
+        let told = server.bkctld(&["-n", "--json", "upgrade-config", "all"]).ok().json();
+        assert_eq!(told["results"][0]["outcome"], "would", "{told}");
+        assert!(server.path("localtpl/inc.tpl").exists() && !server.path("conf/old").is_symlink());
+        server.bkctld(&["upgrade-config", "all"]).ok();
+        let policy = server.path("conf/old.d/incs_policy");
+        assert_eq!(fs::read_link(server.path("conf/old")).unwrap(), policy);
+        assert_eq!(fs::metadata(&policy).unwrap().mtime(), 1_612_310_400, "checks go by this time");
+        for name in ["old", "web"] {
+            let check_policy = fs::read_to_string(server.path(&format!("conf/{name}.d/check_policy"))).unwrap();
+            assert!(check_policy.contains("WARNING=36"), "{check_policy}");
+        }
+        assert!(!server.path("localtpl/inc.tpl").exists());
+        server.bkctld(&["init", "new"]).ok();
+        let made = fs::read_to_string(server.path("conf/new.d/incs_policy")).unwrap();
+        assert!(made.contains("# the administrator's"), "{made}");
+        // Again there is nothing to do, and what works by the old name works still.
+        let before = sh(&format!("ls -laR --time-style=full-iso {}", server.path("conf").display()));
+        let told = server.bkctld(&["--json", "upgrade-config", "old"]).ok().json();
+        assert_eq!(told["results"][0]["outcome"], "skipped", "{told}");
+        assert_eq!(sh(&format!("ls -laR --time-style=full-iso {}", server.path("conf").display())), before);
+        assert_eq!(server.status("old")["retention"]["days"], 2);
+        server.bkctld(&["upgrade-config", "nobody"]).exits(2);
+        // Two that differ: nobody but the administrator knows which one is meant.
+        fs::remove_file(server.path("conf/old")).unwrap();
+        fs::write(server.path("conf/old"), "+%Y-%m-%d.-9day\n").unwrap();
+        server.bkctld(&["upgrade-config", "old"]).refuses(&["old", "differ"]);
+        assert!(!server.path("conf/old").is_symlink());
+    }
+
+    fn the_checks_are_quiet_after_a_take_over() {
+        let server = Server::on(FsKind::Ext4);
+        let client = original::jail(&server, FsKind::Ext4, "web", OLD_PORT);
+        sh(&format!("touch -d '-4 day' {}", server.path("conf/web.d/incs_policy").display()));
+        server.bkctld(&["start", "all"]).ok();
+        client.ssh("mkdir -p /data/zzz_evobackup").ok();
+        let line = sh("date -u '+%Y-%m-%d %H:%M:%S web'");
+        client.ssh_reading(line.as_bytes(), "cat > /data/zzz_evobackup/canary").ok();
+        server.take_inc(0, "web");
+        for check in [&["check-jails"][..], &["check-incs", "all"], &["check-incs", "last"], &["check-canary"]] {
+            let ran = server.bkctld(check).ok();
+            assert!(ran.err().is_empty(), "{}", ran.told());
+        }
+    }
+
     fn a_version_1_jail_that_the_original_runs_is_on_and_stop_ends_it() {
         let server = Server::on(FsKind::Ext4);
         let client = original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);

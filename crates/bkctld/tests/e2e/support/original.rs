@@ -129,3 +129,9 @@ pub fn start_old(server: &Server, name: &str, port: u16) {
     ));
     wait_for("the original's sshd answers", || server.greets(port));
 }
+/// A template of the administrator under its old name, and one under the name that is in use.
+pub fn local_templates(server: &Server) {
+    let dir = server.path("localtpl");
+    write(&dir.join("inc.tpl"), "# the administrator's\n+%Y-%m-%d.-0day\n");
+    write(&dir.join("check_policy.tpl"), "# the administrator's\nWARNING=36\nCRITICAL=72\n");
+}

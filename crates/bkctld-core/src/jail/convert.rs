@@ -1,0 +1,418 @@
+//! From the first format to the second, in place: the root file system moves into `rootfs`, the data
+//! out of `var/backup`, both by renaming.
+//!
+//! Each step is whole or not done, and what is left to do is told by what lies where, so an
+//! interrupted conversion is finished by another one. The `version` file comes last.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::old_layout::OLD_DATA;
+use super::{ClientFile, DATA, FORMAT_VERSION, Jail, NotAFile, ROOTFS, create, layout, remove};
+use crate::config::Settings;
+use crate::error::{Error, IoContext, JailContext, Result};
+use crate::file::{self, Sync};
+use crate::original::chroot;
+use crate::runtime::RuntimeStore;
+use crate::text;
+
+/// What moves, and where to. All else at the jail's top stays, as the original left it there.
+const MOVES: [(&str, &str); 3] = [("etc", "rootfs/etc"), ("root", "rootfs/root"), (OLD_DATA, DATA)];
+
+/// What the original put into the jail, and made anew where it was needed.
+const DELETIONS: [&str; 8] = ["bin", "lib", "lib64", "usr", "run", "dev", "proc", "var/run"];
+
+/// Directories that must not be links, or what is written there would go elsewhere. Those that are
+/// not there are made.
+const DIRECTORIES: [&str; 8] =
+    [ROOTFS, "etc", "etc/ssh", "root", "root/.ssh", "rootfs/etc/ssh", "rootfs/root/.ssh", "var"];
+
+/// One step of a conversion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConversionStep {
+    /// The directory of the root file system.
+    MakeRoot,
+    /// A directory gets its new place.
+    Move {
+        /// Below the jail's directory.
+        from: &'static str,
+        /// Likewise.
+        to: &'static str,
+    },
+    /// Something that the original made goes.
+    Delete(&'static str),
+    /// What else a jail of the second format has.
+    Complete,
+    /// The `version` file: the jail has the second format.
+    SetVersion,
+}
+
+impl fmt::Display for ConversionStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConversionStep::MakeRoot => write!(f, "make {ROOTFS}"),
+            ConversionStep::Move { from, to } => write!(f, "rename {from} to {to}"),
+            ConversionStep::Delete(name) => write!(f, "delete {name}"),
+            ConversionStep::Complete => f.write_str("make what is missing"),
+            ConversionStep::SetVersion => write!(f, "write version {FORMAT_VERSION}"),
+        }
+    }
+}
+
+/// What is left to do to convert a jail.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    jail: Jail,
+    steps: Vec<ConversionStep>,
+}
+
+impl Conversion {
+    /// Looks at what lies where.
+    ///
+    /// # Errors
+    /// [`Error::WrongVersion`] where the jail has another format than the first; else what must not
+    /// be there, or must not be a link, named before anything is touched.
+    pub fn plan(jail: &Jail) -> Result<Conversion> {
+        if !jail.has_old_layout() {
+            let found = jail.format_version()?;
+            return Err(Error::WrongVersion { jail: jail.name().clone(), found, wanted: 1 });
+        }
+        let steps = check(jail).and_then(|()| steps(jail.dir())).for_jail(jail.name())?;
+        Ok(Conversion { jail: jail.clone(), steps })
+    }
+
+    /// The steps, in their order.
+    pub fn steps(&self) -> &[ConversionStep] {
+        &self.steps
+    }
+
+    /// Converts the jail. The caller holds its locks and has stopped it.
+    pub fn carry_out(&self, settings: &Settings) -> Result<()> {
+        self.steps.iter().try_for_each(|step| self.take(step, settings)).for_jail(self.jail.name())
+    }
+
+    fn take(&self, step: &ConversionStep, settings: &Settings) -> Result<()> {
+        let dir = self.jail.dir();
+        let jail = self.jail.converted();
+        match step {
+            ConversionStep::MakeRoot => file::make_private_dir(&dir.join(ROOTFS), 0o755),
+            // Onto an empty directory at most: rename(2).
+            ConversionStep::Move { from, to } => {
+                fs::rename(dir.join(from), dir.join(to)).context("cannot rename", dir.join(from))
+            }
+            ConversionStep::Delete(name) => remove::tree(&dir.join(name)),
+            ConversionStep::Complete => {
+                layout::lay_out(&jail, &RuntimeStore::ready(settings)?)?;
+                create::write_accounts(settings, &jail)
+            }
+            ConversionStep::SetVersion => {
+                // Before the file that says so, all of it is on disk.
+                let top = File::open(dir).context("cannot open", dir)?;
+                rustix::fs::syncfs(&top).context("cannot sync", dir)?;
+                let version = format!("{FORMAT_VERSION}\n");
+                file::replace_with(&jail.version_file(), 0o644, version.as_bytes(), Sync::Now)
+            }
+        }
+    }
+}
+
+fn steps(dir: &Path) -> Result<Vec<ConversionStep>> {
+    let mut steps = Vec::new();
+    if !is_there(&dir.join(ROOTFS))? {
+        steps.push(ConversionStep::MakeRoot);
+    }
+    for (from, to) in MOVES {
+        if must_move(&dir.join(from), &dir.join(to))? {
+            steps.push(ConversionStep::Move { from, to });
+        }
+    }
+    for name in DELETIONS {
+        if is_there(&dir.join(name))? {
+            steps.push(ConversionStep::Delete(name));
+        }
+    }
+    steps.extend([ConversionStep::Complete, ConversionStep::SetVersion]);
+    Ok(steps)
+}
+
+/// Whether the directory is not at its new place yet.
+fn must_move(from: &Path, to: &Path) -> Result<bool> {
+    match (content(from)?, content(to)?) {
+        (None, _) => Ok(false),
+        (Some(_), None | Some(Content::Nothing)) => Ok(true),
+        // Made anew by some program after the move.
+        (Some(Content::Nothing), Some(Content::Something)) => Ok(false),
+        (Some(Content::Something), Some(Content::Something)) => Err(Error::Refused(format!(
+            "{} and {} are both there: move one of them away",
+            text::path(from),
+            text::path(to)
+        ))),
+    }
+}
+
+enum Content {
+    Nothing,
+    Something,
+}
+
+/// What is in a directory; none where there is no such name.
+fn content(path: &Path) -> Result<Option<Content>> {
+    if !is_there(path)? {
+        return Ok(None);
+    }
+    if !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Err(not_a_directory(path));
+    }
+    let mut names = fs::read_dir(path).context("cannot read", path)?;
+    Ok(Some(if names.next().is_some() { Content::Something } else { Content::Nothing }))
+}
+
+fn is_there(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(false),
+        Err(error) => Err(error).context("cannot look at", path),
+    }
+}
+
+fn not_a_directory(path: &Path) -> Error {
+    Error::Refused(format!("{} is no directory, or a link to one: nothing was changed", text::path(path)))
+}
+
+/// Refuses what the steps could not do, or should not do with links that the client may have made.
+fn check(jail: &Jail) -> Result<()> {
+    let dir = jail.dir();
+    for name in DIRECTORIES.map(str::to_owned).into_iter().chain(MOVES.map(|(_, to)| to.to_owned())) {
+        let path = dir.join(&name);
+        if is_there(&path)? && !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            return Err(not_a_directory(&path));
+        }
+    }
+    for path in files(jail)? {
+        match ClientFile::find(jail, path.strip_prefix(dir).unwrap_or(&path))? {
+            Ok(_) | Err(NotAFile::Missing) => {}
+            Err(other) => return Err(Error::Refused(format!("{}: {other}", text::path(&path)))),
+        }
+    }
+    jail.sshd_config().symlink_metadata().context("cannot read", jail.sshd_config())?;
+    match chroot::mounts(jail)?.into_iter().find(|mount| !mount.is_the_originals()) {
+        Some(mount) => Err(Error::Refused(format!(
+            "{} is mounted in the jail: a mount cannot be moved, unmount it first",
+            text::path(&mount.place)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The files that sshd and root read in the jail.
+fn files(jail: &Jail) -> Result<Vec<PathBuf>> {
+    let mut files = vec![jail.sshd_config(), jail.authorized_keys()];
+    let config = jail.sshd_config();
+    let ssh = config.parent().unwrap_or(jail.dir());
+    for entry in fs::read_dir(ssh).context("cannot read", ssh)? {
+        let entry = entry.context("cannot read", ssh)?;
+        if entry.file_name().as_encoded_bytes().starts_with(b"ssh_host_") {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+/// That a jail was on when its conversion began: kept outside of the jail until it is on again, as
+/// the one who remembers may be killed.
+#[derive(Debug)]
+pub struct WasOn(PathBuf);
+
+impl WasOn {
+    /// The note of the jail.
+    pub fn of(jail: &Jail) -> WasOn {
+        WasOn(jail.state_dir().join("on-before-conversion"))
+    }
+
+    /// Whether there is one.
+    pub fn is_noted(&self) -> bool {
+        self.0.exists()
+    }
+
+    /// Makes it.
+    pub fn note(&self) -> Result<()> {
+        if let Some(dir) = self.0.parent() {
+            file::make_private_dir(dir, 0o700)?;
+        }
+        file::replace(&self.0, 0o600, b"")
+    }
+
+    /// Deletes it.
+    pub fn forget(&self) -> Result<()> {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            deleted => deleted.context("cannot delete", &self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    struct Old {
+        dir: tempfile::TempDir,
+        settings: Settings,
+    }
+
+    impl Old {
+        fn new() -> Old {
+            let dir = tempfile::tempdir().unwrap();
+            let mut settings = Settings::on_partition(&dir.path().join("backup"));
+            settings.data_dir = dir.path().join("data");
+            // As much of a runtime as a jail's layout asks for.
+            let runtime = settings.data_dir.join("runtime/current");
+            fs::create_dir_all(runtime.join("usr/bin")).unwrap();
+            symlink("usr/bin", runtime.join("bin")).unwrap();
+            let old = Old { dir, settings };
+            let top = old.jail().dir().to_path_buf();
+            for made in
+                ["etc/ssh", "root/.ssh", "usr/bin", "lib/x", "run", "dev", "proc", "var/log", "var/backup/d"]
+            {
+                fs::create_dir_all(top.join(made)).unwrap();
+            }
+            symlink("usr/bin", top.join("bin")).unwrap();
+            symlink("../run", top.join("var/run")).unwrap();
+            for (name, content) in [
+                ("etc/ssh/sshd_config", "Port 2230\n"),
+                ("etc/ssh/ssh_host_rsa_key", "key"),
+                ("root/.ssh/authorized_keys", "client"),
+                ("var/backup/d/file", "pushed"),
+                ("var/log/lastlog", ""),
+                ("usr/bin/old", ""),
+            ] {
+                fs::write(top.join(name), content).unwrap();
+            }
+            old
+        }
+
+        fn jail(&self) -> Jail {
+            Jail::new(&self.settings, "old".parse().unwrap())
+        }
+
+        fn path(&self, below: &str) -> PathBuf {
+            self.jail().dir().join(below)
+        }
+
+        /// Every name in the jail, with what would be lost by a copy: the inodes of the files.
+        fn all(&self) -> Vec<(PathBuf, Option<u64>)> {
+            let mut all = Vec::new();
+            let mut left = vec![self.jail().dir().to_path_buf()];
+            while let Some(dir) = left.pop() {
+                for entry in fs::read_dir(dir).unwrap().flatten() {
+                    let meta = entry.metadata().unwrap();
+                    if meta.is_dir() {
+                        left.push(entry.path());
+                    }
+                    let kept = entry.path().ends_with("file") || entry.path().ends_with("lastlog");
+                    all.push((entry.path(), kept.then_some(meta.ino())));
+                }
+            }
+            all.sort();
+            all
+        }
+    }
+
+    fn convert(old: &Old) -> Result<()> {
+        Conversion::plan(&old.jail())?.carry_out(&old.settings)
+    }
+
+    #[test]
+    fn everything_gets_its_new_place_and_nothing_is_copied() {
+        let old = Old::new();
+        let inode = |below: &str| fs::metadata(old.path(below)).unwrap().ino();
+        let (file, key) = (inode("var/backup/d/file"), inode("etc/ssh/ssh_host_rsa_key"));
+        convert(&old).unwrap();
+        assert_eq!(old.jail().format_version().unwrap(), "2");
+        assert_eq!(inode("data/d/file"), file);
+        assert_eq!(inode("rootfs/etc/ssh/ssh_host_rsa_key"), key);
+        let mut top: Vec<_> =
+            fs::read_dir(old.jail().dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        top.sort();
+        assert_eq!(top, ["data", "rootfs", "var", "version"]);
+        assert!(fs::symlink_metadata(old.path("var/run")).is_err());
+        assert!(old.path("rootfs/bin").is_symlink() && !old.path("rootfs/usr/bin").exists());
+        let again = convert(&old).unwrap_err();
+        assert!(matches!(again, Error::WrongVersion { wanted: 1, .. }), "{again}");
+    }
+
+    #[test]
+    fn a_conversion_that_stops_after_any_step_is_finished_by_the_next() {
+        let expected = {
+            let old = Old::new();
+            convert(&old).unwrap();
+            old.all()
+                .into_iter()
+                .map(|(path, _)| path.strip_prefix(old.dir.path()).unwrap().to_path_buf())
+                .collect::<Vec<_>>()
+        };
+        let count = Conversion::plan(&Old::new().jail()).unwrap().steps.len();
+        assert!(count > 10);
+        for done in 0..count {
+            let old = Old::new();
+            let plan = Conversion::plan(&old.jail()).unwrap();
+            for step in &plan.steps[..done] {
+                plan.take(step, &old.settings).unwrap();
+            }
+            let jail = old.jail();
+            assert!(jail.has_old_layout());
+            let text = format!("after {done} steps");
+            assert_eq!(fs::read_to_string(jail.data().join("d/file")).unwrap(), "pushed", "{text}");
+            assert!(jail.sshd_config().is_file() && jail.authorized_keys().is_file(), "{text}");
+            convert(&old).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let all: Vec<_> = old
+                .all()
+                .into_iter()
+                .map(|(path, _)| path.strip_prefix(old.dir.path()).unwrap().to_path_buf())
+                .collect();
+            assert_eq!(all, expected, "{text}");
+            assert_eq!(fs::read_to_string(old.path("data/d/file")).unwrap(), "pushed");
+        }
+    }
+
+    #[test]
+    fn what_the_client_put_in_the_way_is_named_and_nothing_is_touched() {
+        type Break = fn(&Old);
+        let breaks: [(&str, Break); 7] = [
+            ("rootfs", |old| symlink("/etc", old.path("rootfs")).unwrap()),
+            ("etc/ssh", |old| {
+                fs::rename(old.path("etc/ssh"), old.path("aside")).unwrap();
+                symlink("../aside", old.path("etc/ssh")).unwrap();
+            }),
+            ("ssh_host_rsa_key", |old| {
+                fs::remove_file(old.path("etc/ssh/ssh_host_rsa_key")).unwrap();
+                symlink("/etc/hostname", old.path("etc/ssh/ssh_host_rsa_key")).unwrap();
+            }),
+            ("var", |old| {
+                fs::rename(old.path("var"), old.path("aside")).unwrap();
+                symlink("aside", old.path("var")).unwrap();
+            }),
+            ("data", |old| {
+                fs::create_dir(old.path("data")).unwrap();
+                fs::write(old.path("data/other"), "").unwrap();
+            }),
+            ("var/backup", |old| {
+                fs::remove_dir_all(old.path("var/backup")).unwrap();
+                symlink("/srv", old.path("var/backup")).unwrap();
+            }),
+            ("sshd_config", |old| fs::remove_file(old.path("etc/ssh/sshd_config")).unwrap()),
+        ];
+        for (named, broken) in breaks {
+            let old = Old::new();
+            broken(&old);
+            let before = old.all();
+            let error = convert(&old).unwrap_err().to_string();
+            assert!(error.contains(named), "{named}: {error}");
+            assert_eq!(old.all(), before, "{named}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `convert-v2`: a jail of the first format gets the second, in place.
+
+use bkctld_core::Jail;
+use bkctld_core::jail::{Conversion, WasOn};
+use bkctld_core::lock::Lock;
+use bkctld_sandbox::service;
+
+use super::OneJail;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = OneJail;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    Ok(context.for_each("convert-v2", &[arguments.jail], |name| {
+        let jail = Jail::open(&context.settings, name.clone())?;
+        if context.settings.dry_run {
+            return would(&jail);
+        }
+        let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+        let _incs = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
+        // Again, as another conversion may just have ended.
+        convert(context, &Jail::open(&context.settings, name.clone())?)
+    }))
+}
+
+fn would(jail: &Jail) -> Result<Outcome, Failure> {
+    if !jail.has_old_layout() && WasOn::of(jail).is_noted() {
+        let message = format_args!("would start jail '{}', which was on before its conversion", jail.name());
+        return Ok(Outcome::new(Ended::Would, message));
+    }
+    let steps: Vec<String> = Conversion::plan(jail)?.steps().iter().map(ToString::to_string).collect();
+    let ends = if jail.is_on()? { ", end its sessions and start it again" } else { "" };
+    let message = format!("would convert jail '{}' to version 2{ends}: {}", jail.name(), steps.join("; "));
+    Ok(Outcome::new(Ended::Would, message).with("steps", steps))
+}
+
+fn convert(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
+    let name = jail.name();
+    let was_on = WasOn::of(jail);
+    // One that was interrupted when only the start was left is finished, too.
+    if jail.has_old_layout() || !was_on.is_noted() {
+        Conversion::plan(jail)?;
+        if jail.is_on()? {
+            was_on.note()?;
+            service::stop(&context.settings, jail)?;
+        }
+        // Once more: until here the client could change what is looked at.
+        Conversion::plan(jail)?.carry_out(&context.settings)?;
+    }
+    if !was_on.is_noted() {
+        return Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has version 2 now")));
+    }
+    let started = service::start(&context.settings, &Jail::open(&context.settings, name.clone())?);
+    was_on.forget()?;
+    match started {
+        Ok(_) => {
+            Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has version 2 now, and is on again")))
+        }
+        Err(error) => {
+            Err(Failure::error(format!("jail '{name}' has version 2 now, but does not start: {error}")))
+        }
+    }
+}

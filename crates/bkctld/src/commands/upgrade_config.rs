@@ -1,0 +1,81 @@
+//! `upgrade-config`: policies and templates at their old places get their new ones.
+
+use bkctld_core::jail::{PolicyUpgrade, TemplateUpgrade, Upgrade};
+use bkctld_core::lock::Lock;
+use bkctld_core::{Jail, JailName};
+
+use super::JailOrAll;
+use crate::context::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+pub type Arguments = JailOrAll;
+
+pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
+    let names = context.names(&arguments.target)?;
+    template(context)?;
+    Ok(context.for_each("upgrade-config", &names, |name| upgrade(context, name)))
+}
+
+/// The template is the server's, not a jail's.
+fn template(context: &Context) -> Result<(), Failure> {
+    let plan = TemplateUpgrade::plan(&context.settings);
+    let dir = bkctld_core::text::path(&context.settings.local_tpl_dir).to_string();
+    match plan {
+        TemplateUpgrade::Done => {}
+        TemplateUpgrade::Both => context.ui.warning(format_args!(
+            "{dir} has inc.tpl and incs_policy.tpl: the latter is in use, delete the former"
+        )),
+        TemplateUpgrade::Rename if context.settings.dry_run => {
+            context.ui.notice(format_args!("would rename inc.tpl in {dir} to incs_policy.tpl"));
+        }
+        TemplateUpgrade::Rename => {
+            plan.carry_out(&context.settings)?;
+            context.ui.notice(format_args!("inc.tpl in {dir} is incs_policy.tpl now"));
+        }
+    }
+    Ok(())
+}
+
+fn upgrade(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
+    let jail = Jail::open(&context.settings, name.clone())?;
+    if context.settings.dry_run {
+        return Ok(told(&jail, Upgrade::plan(&jail)?, Ended::Would));
+    }
+    let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+    let plan = Upgrade::plan(&jail)?;
+    if !plan.is_done() {
+        plan.carry_out(&context.settings, &jail)?;
+    }
+    Ok(told(&jail, plan, Ended::Done))
+}
+
+fn told(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome {
+    let would = if ended == Ended::Would { "would be " } else { "" };
+    let mut changes = Vec::new();
+    match plan.policy {
+        PolicyUpgrade::Move => {
+            changes.push(format!("the policy {would}moved to {}", shown(&jail.incs_policy())))
+        }
+        PolicyUpgrade::Link => {
+            changes.push(format!("{} {would}made a link to the policy", shown(jail.legacy_policy())))
+        }
+        PolicyUpgrade::Done | PolicyUpgrade::Missing | PolicyUpgrade::OwnLink => {}
+    }
+    if plan.check_policy {
+        changes.push(format!("{} {would}made", shown(&jail.check_policy())));
+    }
+    let ended = if changes.is_empty() { Ended::Skipped } else { ended };
+    let what = if changes.is_empty() { "nothing to upgrade".to_owned() } else { changes.join(", ") };
+    let remark = match plan.policy {
+        PolicyUpgrade::Missing => " (it has no policy)",
+        PolicyUpgrade::OwnLink => " (its policy is a link of yours, which is left alone)",
+        _ => "",
+    };
+    let outcome = Outcome::new(ended, format_args!("jail '{}': {what}{remark}", jail.name()));
+    let outcome = outcome.with("changes", changes);
+    if remark.is_empty() { outcome } else { outcome.into_warning() }
+}
+
+fn shown(path: &std::path::Path) -> String {
+    bkctld_core::text::path(path).to_string()
+}
