@@ -45,9 +45,35 @@ pub fn path(path: &Path) -> impl fmt::Display + '_ {
     printable(path.as_os_str().as_bytes())
 }
 
+/// A number of bytes as one reads it: `1.5 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // What would be rounded to 1024.0 is one of the next unit.
+    while value >= 1023.95 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_bytes_has_the_unit_that_it_is_read_in() {
+        for (number, text) in [
+            (0, "0.0 KiB"),
+            (4096, "4.0 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(bytes(number), text);
+        }
+    }
 
     #[test]
     fn escapes_what_steers_a_terminal_and_keeps_the_rest() {

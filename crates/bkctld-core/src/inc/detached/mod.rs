@@ -28,6 +28,7 @@ use super::record::{Counts, Record};
 use crate::error::{Error, IoContext, Result};
 use crate::jail::Jail;
 use crate::progress::Progress;
+use crate::text;
 use index::{Reader, Writer};
 use space::Room;
 use tree::{Build, Previous, no_space_said};
@@ -126,9 +127,9 @@ fn no_room(inc_dir: &Path, needed: u64, free: u64) -> Error {
     Error::Refused(format!(
         "no room for the inc in {}: all files must be copied, since no earlier inc can be shared with; \
          that takes {}, free are {}, so {} are missing; make room or delete incs",
-        crate::text::path(inc_dir),
-        space::shown(needed),
-        space::shown(free),
-        space::shown(needed.saturating_sub(free)),
+        text::path(inc_dir),
+        text::bytes(needed),
+        text::bytes(free),
+        text::bytes(needed.saturating_sub(free)),
     ))
 }

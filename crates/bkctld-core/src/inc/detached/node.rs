@@ -3,12 +3,12 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bkctld_sys::tree::open_dir_path;
+use bkctld_sys::tree::open_dir_long;
 use bkctld_sys::xattr::Xattrs;
 use rustix::fs::{Stat, fstat};
 use rustix::io::Errno;
@@ -18,9 +18,6 @@ use super::index::Block;
 /// How many directories one making keeps open between tasks. Deeper ones are opened again from the
 /// nearest that is open, so that no tree, however deep, takes the descriptors that other jails need.
 const HELD: usize = 64;
-
-/// The longest path that is opened at once, in bytes: below the kernel's `PATH_MAX`.
-const PATH_PIECE: usize = 4000;
 
 /// One directory.
 #[derive(Debug)]
@@ -149,14 +146,14 @@ impl Node {
         if path.is_empty() {
             return Ok(base);
         }
-        let live = open_long(&base.live, &path).map_err(|_| Lost::Live)?;
+        let live = open_dir_long(&base.live, &path).map_err(|_| Lost::Live)?;
         // By now another directory may be in its place.
         let is = fstat(&live).map_err(|_| Lost::Live)?;
         if (is.st_dev, is.st_ino) != (self.stat.st_dev, self.stat.st_ino) {
             return Err(Lost::Live);
         }
-        let new = open_long(&base.new, &path).map_err(Lost::New)?;
-        let prev = base.prev.as_ref().and_then(|prev| open_long(prev, &path).ok());
+        let new = open_dir_long(&base.new, &path).map_err(Lost::New)?;
+        let prev = base.prev.as_ref().and_then(|prev| open_dir_long(prev, &path).ok());
         Ok(Arc::new(Open { live, new, prev }))
     }
 
@@ -166,7 +163,7 @@ impl Node {
         if path.is_empty() {
             return Ok(act(&base.new));
         }
-        Ok(act(&open_long(&base.new, &path).map_err(Lost::New)?))
+        Ok(act(&open_dir_long(&base.new, &path).map_err(Lost::New)?))
     }
 
     /// The nearest directory upwards that is open, and the names from there to here.
@@ -208,24 +205,4 @@ impl Drop for Node {
             next = Arc::into_inner(node).and_then(|mut node| node.parent.take());
         }
     }
-}
-
-/// Opens a directory by names that together may be longer than the kernel takes at once.
-fn open_long(base: &OwnedFd, names: &[&CStr]) -> io::Result<OwnedFd> {
-    let mut reached: Option<OwnedFd> = None;
-    let mut names = names.iter().peekable();
-    while names.peek().is_some() {
-        let mut piece = Vec::new();
-        while let Some(name) =
-            names.next_if(|name| piece.is_empty() || piece.len() + 1 + name.to_bytes().len() <= PATH_PIECE)
-        {
-            if !piece.is_empty() {
-                piece.push(b'/');
-            }
-            piece.extend_from_slice(name.to_bytes());
-        }
-        let from = reached.as_ref().unwrap_or(base);
-        reached = Some(open_dir_path(from.as_fd(), &piece)?);
-    }
-    reached.ok_or_else(|| Errno::NOENT.into())
 }
