@@ -20,6 +20,7 @@ pub mod progress;
 pub mod retention;
 pub mod runtime;
 pub mod session;
+pub mod sizes;
 pub mod sync;
 pub mod syslog;
 pub mod systemctl;

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use bkctld_core::{Error, Jail, JailName, Settings, config, jail};
@@ -199,33 +199,14 @@ impl Context {
         at_once: usize,
         act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
     ) -> (Vec<JailResult<'a>>, Exit) {
-        let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<Option<(Outcome, Exit)>>> = Mutex::new(vec![None; names.len()]);
-        let work = || {
-            while let Some((at, name)) = claim(&next, names) {
-                let result = self.logged(name, || act(name));
-                if let Ok(mut results) = results.lock() {
-                    results[at] = Some(result);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..at_once.min(names.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let results = results.into_inner().unwrap_or_default();
+        let results = in_parallel(names, at_once, |name| self.logged(name, || act(name)));
         let exit = match results.as_slice() {
-            [Some((_, exit))] => *exit,
-            all if all.iter().flatten().any(|(_, exit)| *exit != Exit::Done) => Exit::Error,
+            [(_, exit)] => *exit,
+            all if all.iter().any(|(_, exit)| *exit != Exit::Done) => Exit::Error,
             _ => Exit::Done,
         };
-        let results = names
-            .iter()
-            .zip(results)
-            .filter_map(|(jail, result)| Some(JailResult { jail, outcome: result?.0 }))
-            .collect();
+        let results =
+            names.iter().zip(results).map(|(jail, (outcome, _))| JailResult { jail, outcome }).collect();
         (results, exit)
     }
 
@@ -263,7 +244,29 @@ impl Context {
     }
 }
 
-fn claim<'a>(next: &AtomicUsize, names: &'a [JailName]) -> Option<(usize, &'a JailName)> {
-    let at = next.fetch_add(1, Relaxed);
-    names.get(at).map(|name| (at, name))
+/// What becomes of each jail, so many at once, in the order of the names.
+pub fn in_parallel<T: Send>(
+    names: &[JailName],
+    at_once: usize,
+    act: impl Fn(&JailName) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(names.len()));
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Relaxed);
+            let Some(name) = names.get(at) else { return };
+            let result = act(name);
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..at_once.min(names.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }

@@ -9,7 +9,8 @@ use jiff::civil::Date;
 use crate::error::Error;
 
 /// `YYYY-MM-DD-HH`, a date that exists and an hour from 00 to 23. Ordered by time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct IncName {
     date: Date,
     hour: i8,
@@ -64,6 +65,20 @@ impl fmt::Display for IncName {
             self.date.day(),
             self.hour
         ))
+    }
+}
+
+impl TryFrom<String> for IncName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<IncName, Error> {
+        text.parse()
+    }
+}
+
+impl From<IncName> for String {
+    fn from(name: IncName) -> String {
+        name.to_string()
     }
 }
 

@@ -23,6 +23,7 @@ mod report;
 mod restart;
 mod rm;
 mod start;
+mod stats;
 mod status;
 mod stop;
 mod sync;
@@ -80,6 +81,8 @@ commands! {
     IsOn(is_on) = "is-on",
     /// Show state, port, retention and addresses
     Status(status) = "status",
+    /// Show what each jail takes on disk, and when its client was last there
+    Stats(stats) = "stats",
     /// Show each jail with its state, its policy and its incs
     Report(report) = "report",
     /// List the jails' names

@@ -64,6 +64,11 @@ impl Ui {
         self.header
     }
 
+    /// Whether more is to be said than usual.
+    pub fn verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
     /// Whether something that moves may be drawn: on a terminal, unless told to be quiet.
     pub fn draws_progress(&self) -> bool {
         self.terminal && self.verbosity > Verbosity::Quiet

@@ -33,6 +33,7 @@ mod rename;
 mod report;
 mod retention;
 mod sessions;
+mod stats;
 mod sync;
 mod takeover;
 mod transfer;

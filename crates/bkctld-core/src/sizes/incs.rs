@@ -1,0 +1,270 @@
+//! The incs: an inc that has its name never changes, so each is measured once.
+//!
+//! A snapshot on btrfs: what was written after the snapshot before it was made, which the file system
+//! finds by its transactions without a look at the rest. Elsewhere, trees of hard links: each inode
+//! belongs to the first inc that has it (see [`shares`]).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use bkctld_sys::btrfs::{self, Subvolume};
+use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::Options;
+use super::cache::Place;
+use super::shares::{self, Row, Span};
+use super::sum::{Listed, sum};
+use crate::error::{Error, IoContext, Result};
+use crate::file::{self, Sync};
+use crate::inc::{self, IncName};
+use crate::jail::Jail;
+use crate::progress::Progress;
+
+/// How often a list of incs is measured that changes meanwhile, as by an `rm` beside us.
+const ATTEMPTS: usize = 5;
+
+/// What is known of a jail's incs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Incs {
+    snapshots: Vec<Snapshot>,
+    /// In order.
+    trees: Vec<Tree>,
+    /// What files that are not in the newest tree take.
+    ended: Vec<Span>,
+    /// What those of the newest take.
+    newest: Vec<Span>,
+}
+
+/// A snapshot. With the same three numbers its data are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Snapshot {
+    name: IncName,
+    id: u64,
+    generation: u64,
+    /// The transaction that made the snapshot before it; 0 where there is none.
+    after: u64,
+    bytes: u64,
+}
+
+/// A tree. What tells it from another that had its name: the inode of its top, whose ctime is that of
+/// its renaming.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Tree {
+    name: IncName,
+    inode: u64,
+    changed: (i64, u32),
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+impl Incs {
+    /// The bytes of each inc that no inc before it holds, oldest first.
+    pub(super) fn sizes(&self) -> Vec<(IncName, u64)> {
+        let mut sizes: BTreeMap<IncName, u64> = self.trees.iter().map(|tree| (tree.name, 0)).collect();
+        for span in self.ended.iter().chain(&self.newest) {
+            *sizes.entry(span.first).or_default() += span.bytes;
+        }
+        sizes.extend(self.snapshots.iter().map(|snapshot| (snapshot.name, snapshot.bytes)));
+        sizes.into_iter().collect()
+    }
+
+    /// What could not be read.
+    pub(super) fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        self.trees.iter().flat_map(|tree| tree.problems.iter().cloned())
+    }
+}
+
+/// An inc that is there, held open.
+struct There {
+    name: IncName,
+    top: OwnedFd,
+    stat: Stat,
+    /// None where it is no subvolume.
+    subvolume: Option<Subvolume>,
+}
+
+pub(super) fn measure(
+    jail: &Jail,
+    old: Incs,
+    place: &Place,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Incs> {
+    // What is deleted loses its name first. So what has its name after it was walked was whole.
+    for _ in 0..ATTEMPTS {
+        let there = open(jail)?;
+        let snapshots = snapshots(jail, &there, &old)?;
+        let incs = trees(jail, &there, &old, place, options, progress)?;
+        if still_there(jail, &there) {
+            return Ok(Incs { snapshots, ..incs });
+        }
+    }
+    Err(Error::Refused("its incs change faster than they can be measured; try again later".to_owned()))
+}
+
+fn open(jail: &Jail) -> Result<Vec<There>> {
+    let mut there = Vec::new();
+    for name in inc::list(jail)? {
+        // By path: nobody but root writes in INCDIR/J.
+        let path = jail.inc_dir().join(name.to_string());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NOATIME | OFlags::CLOEXEC;
+        let top = match openat(CWD, &path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => continue,
+            opened => opened.context("cannot open", &path)?,
+        };
+        let stat = fstat(&top).context("cannot look at", &path)?;
+        let is_subvolume = btrfs::is_subvolume(&top).context("cannot look at", &path)?;
+        let subvolume = is_subvolume.then(|| btrfs::subvolume(&top)).transpose();
+        there.push(There { name, top, stat, subvolume: subvolume.context("cannot look at", &path)? });
+    }
+    Ok(there)
+}
+
+fn still_there(jail: &Jail, there: &[There]) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+    there.iter().all(|inc| {
+        let path = jail.inc_dir().join(inc.name.to_string());
+        fs::symlink_metadata(path)
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (inc.stat.st_dev as u64, inc.stat.st_ino as u64))
+    })
+}
+
+fn snapshots(jail: &Jail, there: &[There], old: &Incs) -> Result<Vec<Snapshot>> {
+    let mut snapshots = Vec::new();
+    let mut before: Option<Subvolume> = None;
+    for inc in there {
+        let Some(subvolume) = inc.subvolume else { continue };
+        // Of another subvolume than the one before (of a jail that was made anew), nothing is shared.
+        let after = before.filter(|before| before.parent == subvolume.parent).map_or(0, |before| before.made);
+        before = Some(subvolume);
+        let known = old.snapshots.iter().find(|known| {
+            (known.name, known.id, known.generation, known.after)
+                == (inc.name, subvolume.id, subvolume.generation, after)
+        });
+        let bytes = match known {
+            Some(known) => known.bytes,
+            None => match btrfs::bytes_written_after(&inc.top, after) {
+                // Deleted meanwhile; the list is measured again.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+                bytes => bytes.context("cannot measure", jail.inc_dir().join(inc.name.to_string()))?,
+            },
+        };
+        let (id, generation) = (subvolume.id, subvolume.generation);
+        snapshots.push(Snapshot { name: inc.name, id, generation, after, bytes });
+    }
+    Ok(snapshots)
+}
+
+impl Tree {
+    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+    fn of(inc: &There) -> Tree {
+        let changed = (inc.stat.st_ctime as i64, inc.stat.st_ctime_nsec as u32);
+        Tree { name: inc.name, inode: inc.stat.st_ino as u64, changed, problems: Vec::new() }
+    }
+
+    fn is(&self, other: &Tree) -> bool {
+        (self.name, self.inode, self.changed) == (other.name, other.inode, other.changed)
+    }
+}
+
+fn trees(
+    jail: &Jail,
+    there: &[There],
+    old: &Incs,
+    place: &Place,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Incs> {
+    let there: Vec<&There> = there.iter().filter(|inc| inc.subvolume.is_none()).collect();
+    let present: Vec<IncName> = there.iter().map(|inc| inc.name).collect();
+    let known = known(&there, old);
+    let mut incs = Incs {
+        trees: known.to_vec(),
+        ended: shares::among(&old.ended, &present),
+        newest: shares::among(&old.newest, &present),
+        snapshots: Vec::new(),
+    };
+    if known.len() == there.len() {
+        return Ok(if there.is_empty() { Incs::default() } else { incs });
+    }
+    let mut rows = known.last().and_then(|newest| read_rows(jail, place, newest));
+    if rows.is_none() {
+        incs = Incs::default();
+    }
+    let mut newest: Option<&Tree> = None;
+    let measured = incs.trees.len();
+    let mut trees = std::mem::take(&mut incs.trees);
+    let mut at = trees.last().map(|tree| tree.name);
+    for inc in &there[measured..] {
+        let (new, ended, tree) = add(jail, inc, rows.take().unwrap_or_default(), at, options, progress)?;
+        incs.ended.extend(ended);
+        rows = Some(new);
+        at = Some(inc.name);
+        trees.push(tree);
+        newest = trees.last();
+    }
+    let rows = rows.unwrap_or_default();
+    if let Some(newest) = newest {
+        // Those of incs that are gone count for the oldest that is left.
+        incs.newest = shares::among(&shares::summed(&rows, newest.name), &present);
+        if !options.keep_nothing {
+            write_rows(jail, place, newest, &rows)?;
+        }
+    }
+    incs.ended = shares::among(&incs.ended, &present);
+    Ok(Incs { trees, ..incs })
+}
+
+/// The trees that are there and need no walk: all of those that were measured, if the newest of them is
+/// still there and all others that are there are newer. Else none: what is unknown could share files
+/// with what is known in ways that cannot be told.
+fn known(there: &[&There], old: &Incs) -> Vec<Tree> {
+    let find = |inc: &&There| old.trees.iter().find(|known| known.is(&Tree::of(inc))).cloned();
+    let known: Vec<Tree> = there.iter().map_while(find).collect();
+    let newest = old.trees.last().map(|tree| tree.name);
+    if known.last().map(|tree| tree.name) == newest { known } else { Vec::new() }
+}
+
+/// Walks one more inc.
+fn add(
+    jail: &Jail,
+    inc: &There,
+    rows: Vec<Row>,
+    newest: Option<IncName>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<(Vec<Row>, Vec<Span>, Tree)> {
+    let path = jail.inc_dir().join(inc.name.to_string());
+    let top = inc.top.try_clone().context("cannot open", &path)?;
+    let total = sum(top, options.threads, Listed::All, progress).context("cannot walk", &path)?;
+    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+    let device = inc.stat.st_dev as u64;
+    let (own, nested): (Vec<_>, Vec<_>) = total.inodes.into_iter().partition(|((on, _), _)| *on == device);
+    let files = own.into_iter().map(|((_, inode), bytes)| (inode, bytes));
+    let (rows, mut ended) = shares::extend(rows, newest, inc.name, files);
+    // Directories are no other inc's, nor is what lies in subvolumes of its own.
+    let bytes = total.bytes + nested.iter().map(|(_, bytes)| bytes).sum::<u64>();
+    ended.push(Span { first: inc.name, last: inc.name, bytes });
+    let problems = total.problems.into_iter().map(|problem| format!("inc {}: {problem}", inc.name)).collect();
+    Ok((rows, ended, Tree { problems, ..Tree::of(inc) }))
+}
+
+fn read_rows(jail: &Jail, place: &Place, newest: &Tree) -> Option<Vec<Row>> {
+    shares::decode(&fs::read(place.files(jail)).ok()?, &label(newest))
+}
+
+fn write_rows(jail: &Jail, place: &Place, newest: &Tree, rows: &[Row]) -> Result<()> {
+    match shares::encode(rows, &label(newest)) {
+        Some(bytes) => file::replace_with(&place.files(jail), 0o600, &bytes, Sync::Later),
+        None => Ok(()),
+    }
+}
+
+/// What says which inc's the rows are.
+fn label(tree: &Tree) -> Vec<u8> {
+    format!("{} {} {:?}", tree.name, tree.inode, tree.changed).into_bytes()
+}

@@ -1,0 +1,88 @@
+//! The live data: walked, unless the kernel says that nothing has changed since the last walk.
+//!
+//! On btrfs the kernel counts the transactions that changed a subvolume, which a jail is: the same number,
+//! the same data. Elsewhere it tells of changes for the file system as a whole only, by how much of it is
+//! in use ([`Volume`]); and a client cannot have changed anything without a session.
+
+use std::os::fd::OwnedFd;
+
+use bkctld_sys::btrfs;
+use jiff::Timestamp;
+use rustix::fs::fstat;
+use serde::{Deserialize, Serialize};
+
+use super::sum::{Listed, sum};
+use super::volume::Volume;
+use super::{Options, Tree};
+use crate::error::{IoContext, Result};
+use crate::jail::Jail;
+use crate::progress::Progress;
+use crate::session;
+
+/// What was found, and what the jail looked like to the kernel just before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Live {
+    pub(super) tree: Tree,
+    pub(super) walked: Timestamp,
+    seen: Option<Seen>,
+}
+
+/// As long as this is the same, so is the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Seen {
+    /// A directory in a btrfs subvolume (its top, usually), and the last transaction that changed that.
+    Subvolume { id: u64, generation: u64, inode: u64 },
+    /// Elsewhere: a directory, and the jail's last session; true together with the state of the [`Volume`].
+    Directory { inode: u64, last_session: Option<String> },
+}
+
+pub(super) fn measure(
+    jail: &Jail,
+    top: OwnedFd,
+    old: Option<Live>,
+    volume: &Volume,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Live> {
+    let seen = look(jail, &top, volume)?;
+    if let Some(old) = old
+        && old.seen.is_some()
+        && old.seen == seen
+        && (matches!(seen, Some(Seen::Subvolume { .. })) || volume.is_unchanged())
+    {
+        return Ok(old);
+    }
+    let tree = count(top, jail, options, progress)?;
+    Ok(Live { tree, walked: options.now, seen })
+}
+
+/// What the jail looks like now; none where no later look could tell whether it has changed.
+fn look(jail: &Jail, top: &OwnedFd, volume: &Volume) -> Result<Option<Seen>> {
+    let stat = fstat(top).context("cannot look at", jail.dir())?;
+    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+    let inode = stat.st_ino as u64;
+    if btrfs::is_btrfs(top).context("cannot look at", jail.dir())? {
+        let subvolume = btrfs::subvolume(top).context("cannot look at", jail.dir())?;
+        // One nested in it changes without it.
+        let nested = btrfs::children(top).context("cannot look at", jail.dir())?;
+        let seen = Seen::Subvolume { id: subvolume.id, generation: subvolume.generation, inode };
+        return Ok(nested.is_empty().then_some(seen));
+    }
+    if !volume.vouches_for(&stat) || !session::active(jail)?.is_empty() {
+        return Ok(None);
+    }
+    let last_session = session::last_finished(jail)?.map(|record| record.id);
+    Ok(Some(Seen::Directory { inode, last_session }))
+}
+
+fn count(top: OwnedFd, jail: &Jail, options: &Options, progress: &Progress) -> Result<Tree> {
+    let total =
+        sum(top, options.threads, Listed::SeveralNames, progress).context("cannot walk", jail.dir())?;
+    Ok(Tree {
+        bytes: total.bytes + total.inodes.iter().map(|(_, bytes)| bytes).sum::<u64>(),
+        files: total.files,
+        directories: total.directories,
+        problems: total.problems,
+    })
+}

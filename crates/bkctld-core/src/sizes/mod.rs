@@ -1,0 +1,160 @@
+//! How much a jail takes on disk: its live data, and its incs with what they share counted once.
+//!
+//! What a number means. *Live* is what `du -s JAILDIR/J` says: the blocks of everything in the jail,
+//! each file once however many names it has. An inc's *new* bytes are those that no inc before it holds,
+//! so that their sum is what all incs take together. What the live data shares with the newest inc (a
+//! snapshot of it, or a clone) is in both numbers.
+//!
+//! Whether a number of an earlier run may be shown again is asked of the kernel, never guessed from
+//! times of change, which say nothing of a file that grew: see `live` and `incs` here.
+
+mod cache;
+mod incs;
+mod live;
+mod shares;
+mod sum;
+mod volume;
+
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Settings;
+use crate::error::{Error, IoContext, JailContext, Result};
+use crate::inc::IncName;
+use crate::jail::{self, Jail};
+use crate::lock::Lock;
+use crate::progress::Progress;
+use cache::{Cache, Place};
+use volume::Volume;
+
+/// What a tree takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// Bytes on disk, as `du` counts them.
+    pub bytes: u64,
+    /// Names of everything but directories.
+    pub files: u64,
+    /// Directories, the top among them.
+    pub directories: u64,
+    /// What could not be read, and so is not counted: one line for each, ten at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// What one inc takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncSize {
+    /// Which.
+    pub name: IncName,
+    /// Bytes that no inc before it holds.
+    pub new: u64,
+}
+
+/// What a jail takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The live data.
+    pub live: Tree,
+    /// The incs, oldest first.
+    pub incs: Vec<IncSize>,
+    /// When the live data were walked.
+    pub walked: Timestamp,
+}
+
+impl Sizes {
+    /// What all incs take together.
+    pub fn of_incs(&self) -> u64 {
+        self.incs.iter().map(|inc| inc.new).sum()
+    }
+}
+
+/// What the caller knows and the domain does not ask for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many threads walk one tree.
+    pub threads: NonZeroUsize,
+    /// Walk everything, whatever earlier runs found.
+    pub anew: bool,
+    /// Leave nothing behind for the next run.
+    pub keep_nothing: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// One run over all jails of the server. Nobody else measures meanwhile.
+#[derive(Debug)]
+pub struct Measuring {
+    options: Options,
+    place: Place,
+    /// Of the file system that holds `JAILDIR`.
+    volume: Volume,
+    /// Caches that are written at the end: writing them changes the file system that is measured,
+    /// where both are on the same.
+    pending: Mutex<Vec<(PathBuf, Vec<u8>)>>,
+    _lock: Lock,
+}
+
+impl Measuring {
+    /// Begins a run; waits while another one measures. Syncs the file system of `JAILDIR`, because what
+    /// was not yet written has no place on disk, and the file system does not tell of it.
+    pub fn begin(settings: &Settings, options: Options, waiting: impl FnOnce()) -> Result<Measuring> {
+        let lock = Lock::take(&settings.lock_dir.join("sizes"), waiting)?;
+        let place = Place::of(settings);
+        if !options.keep_nothing {
+            place.prepare(&jail::list(settings)?)?;
+        }
+        let volume = Volume::begin(&settings.jail_dir, &place)?;
+        Ok(Measuring { options, place, volume, pending: Mutex::default(), _lock: lock })
+    }
+
+    /// What the jail takes.
+    pub fn jail(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
+        self.measure(jail, progress).for_jail(jail.name())
+    }
+
+    fn measure(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
+        let before = if self.options.anew { None } else { self.place.read(jail) };
+        let old = before.clone().unwrap_or_default();
+        let top = open_jail(jail)?;
+        let live = live::measure(jail, top, old.live, &self.volume, &self.options, progress)?;
+        let incs = incs::measure(jail, old.incs, &self.place, &self.options, progress)?;
+        let cache = Cache { live: Some(live), incs };
+        let sizes = cache.sizes().ok_or_else(|| Error::Invalid("no sizes were found".to_owned()))?;
+        if !self.options.keep_nothing && before.as_ref() != Some(&cache) {
+            let bytes = self.place.bytes(&cache)?;
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.push((self.place.of_jail(jail), bytes));
+        }
+        Ok(sizes)
+    }
+
+    /// Ends the run: leaves for the next one what was found.
+    pub fn finish(self) -> Result<()> {
+        if self.options.keep_nothing {
+            return Ok(());
+        }
+        let pending = self.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.volume.finish(&self.place, &pending)
+    }
+}
+
+/// What the last run that measured found of the jail, without a look at the jail; none where none did.
+pub fn last_known(settings: &Settings, jail: &Jail) -> Option<Sizes> {
+    Place::of(settings).read(jail)?.sizes()
+}
+
+fn open_jail(jail: &Jail) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(CWD, jail.dir(), flags, Mode::empty()) {
+        Ok(fd) => Ok(fd),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Error::NoSuchJail(jail.name().clone())),
+        Err(error) => Err(error).context("cannot open", jail.dir()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Adding up what a tree takes.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
+
+use bkctld_sys::tree::{Found, Visitor, walk};
+use rustix::fs::{FileType, Stat, fstat};
+
+use crate::progress::Progress;
+use crate::text;
+
+/// How many problems of one tree are told.
+const PROBLEMS: usize = 10;
+
+/// Which inodes are listed one by one, because they may be met again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// Those that have several names.
+    SeveralNames,
+    /// All that take anything, but directories.
+    All,
+}
+
+/// What a tree takes.
+#[derive(Debug, Default)]
+pub(super) struct Total {
+    /// Bytes of all inodes that are not listed.
+    pub(super) bytes: u64,
+    /// Names of everything but directories.
+    pub(super) files: u64,
+    /// Directories, the top among them.
+    pub(super) directories: u64,
+    /// Device, inode and bytes of those that are, sorted, each once.
+    pub(super) inodes: Vec<((u64, u64), u64)>,
+    /// What could not be read.
+    pub(super) problems: Vec<String>,
+}
+
+/// Walks the tree below the open directory.
+pub(super) fn sum(
+    top: OwnedFd,
+    threads: NonZeroUsize,
+    listed: Listed,
+    progress: &Progress,
+) -> rustix::io::Result<Total> {
+    let stat = fstat(&top)?;
+    let first = Total { bytes: bytes(&stat), directories: 1, ..Total::default() };
+    let sum = Sum { listed, progress, total: Mutex::new(first) };
+    walk(top, threads, &sum);
+    let mut total = sum.total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    total.inodes.sort_unstable();
+    total.inodes.dedup_by_key(|(inode, _)| *inode);
+    Ok(total)
+}
+
+struct Sum<'a> {
+    listed: Listed,
+    progress: &'a Progress,
+    total: Mutex<Total>,
+}
+
+impl Visitor for Sum<'_> {
+    type Tally = Total;
+
+    fn name(&self, total: &mut Total, found: &Found<'_>) {
+        let (stat, bytes) = (found.stat, bytes(found.stat));
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            total.directories += 1;
+            total.bytes += bytes;
+            return;
+        }
+        total.files += 1;
+        let listed = match self.listed {
+            Listed::SeveralNames => stat.st_nlink > 1,
+            Listed::All => true,
+        };
+        if listed && bytes > 0 {
+            #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+            total.inodes.push(((stat.st_dev as u64, stat.st_ino as u64), bytes));
+        } else {
+            total.bytes += bytes;
+        }
+    }
+
+    fn add(&self, mut more: Total) {
+        self.progress.files.fetch_add(more.files + more.directories, Relaxed);
+        let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
+        total.bytes += more.bytes;
+        total.files += more.files;
+        total.directories += more.directories;
+        total.inodes.append(&mut more.inodes);
+    }
+
+    fn failed(&self, path: PathBuf, error: io::Error) {
+        let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
+        if total.problems.len() < PROBLEMS {
+            total.problems.push(format!("{} is not counted: {error}", text::path(&path)));
+        }
+    }
+}
+
+/// What the inode takes on disk, in bytes.
+#[allow(clippy::unnecessary_cast)]
+fn bytes(stat: &Stat) -> u64 {
+    // The unit of `st_blocks` is this, whatever the file system's blocks are.
+    stat.st_blocks as u64 * 512
+}
