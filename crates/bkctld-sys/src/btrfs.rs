@@ -11,8 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use linux_raw_sys::btrfs as raw;
 use linux_raw_sys::general::BTRFS_SUPER_MAGIC;
 use linux_raw_sys::ioctl::{
-    BTRFS_IOC_GET_SUBVOL_INFO, BTRFS_IOC_SNAP_CREATE_V2, BTRFS_IOC_SNAP_DESTROY, BTRFS_IOC_SNAP_DESTROY_V2,
-    BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_SUBVOL_GETFLAGS, BTRFS_IOC_SUBVOL_SETFLAGS, BTRFS_IOC_TREE_SEARCH,
+    BTRFS_IOC_FS_INFO, BTRFS_IOC_GET_SUBVOL_INFO, BTRFS_IOC_SNAP_CREATE_V2, BTRFS_IOC_SNAP_DESTROY,
+    BTRFS_IOC_SNAP_DESTROY_V2, BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_SUBVOL_GETFLAGS, BTRFS_IOC_SUBVOL_SETFLAGS,
+    BTRFS_IOC_TREE_SEARCH,
 };
 use rustix::fs::{FileType, fstat, fstatfs};
 use rustix::io::Errno;
@@ -86,6 +87,36 @@ pub fn set_read_only(subvolume: impl AsFd, read_only: bool) -> io::Result<()> {
     let mut flags = if read_only { others | READ_ONLY } else { others };
     // SAFETY: this request reads a u64 of flags, and the descriptor is on btrfs.
     unsafe { call::<BTRFS_IOC_SUBVOL_SETFLAGS, _>(fd, &mut flags) }
+}
+
+/// The id of the file system, in the form in which the kernel names its directory in `/sys/fs/btrfs`.
+pub fn file_system_id(fd: impl AsFd) -> io::Result<String> {
+    let fd = on_btrfs(fd.as_fd())?;
+    let mut args = raw::btrfs_ioctl_fs_info_args {
+        max_id: 0,
+        num_devices: 0,
+        fsid: [0; 16],
+        nodesize: 0,
+        sectorsize: 0,
+        clone_alignment: 0,
+        csum_type: 0,
+        csum_size: 0,
+        flags: 0,
+        generation: 0,
+        metadata_uuid: [0; 16],
+        reserved: [0; 944],
+    };
+    // SAFETY: this request fills in a btrfs_ioctl_fs_info_args, plain numbers all of it; the
+    // descriptor is on btrfs.
+    unsafe { call::<BTRFS_IOC_FS_INFO, _>(fd, &mut args)? }
+    let mut text = String::with_capacity(36);
+    for (at, byte) in args.fsid.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Ok(text)
 }
 
 /// The subvolumes that lie directly in the one that holds the descriptor: their ids.

@@ -72,12 +72,14 @@ impl Settings {
     }
 
     fn take_numbers(&mut self, values: &mut Values<'_>) -> Result<()> {
-        use values::{log_level, nodes, number, switch};
+        use values::{log_level, nodes, number, percent, switch};
         values.set("LOGLEVEL", &mut self.log_level, log_level)?;
         values.set("WARNING", &mut self.warning, number)?;
         values.set("CRITICAL", &mut self.critical, number)?;
         values.set("INCTIME_WARNING", &mut self.inctime_warning, number)?;
         values.set("INCTIME_CRITICAL", &mut self.inctime_critical, number)?;
+        values.set("DISK_WARNING", &mut self.disk_warning, percent)?;
+        values.set("DISK_CRITICAL", &mut self.disk_critical, percent)?;
         values.set("NODE", &mut self.nodes, nodes)?;
         values.set("FORCE", &mut self.force, switch)?;
         values.set("HEADER", &mut self.header, switch)?;

@@ -50,6 +50,10 @@ pub struct Settings {
     pub inctime_warning: u32,
     /// `INCTIME_CRITICAL`, in hours.
     pub inctime_critical: u32,
+    /// `DISK_WARNING` (new): percent of the backup disk in use; 0 turns it off.
+    pub disk_warning: u64,
+    /// `DISK_CRITICAL` (new), likewise.
+    pub disk_critical: u64,
     /// `NODE`: the servers that `sync` mirrors to.
     pub nodes: Vec<String>,
     /// `FORCE`: no confirmation.
@@ -161,6 +165,8 @@ impl Settings {
             critical: 48,
             inctime_warning: 12,
             inctime_critical: 18,
+            disk_warning: 97,
+            disk_critical: 99,
             nodes: Vec::new(),
             force: false,
             header: true,

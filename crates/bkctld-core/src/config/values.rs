@@ -128,6 +128,14 @@ pub(crate) fn positive(value: &str) -> Result<NonZeroU32, String> {
     NonZeroU32::new(number(value)?).ok_or_else(|| "must be at least 1".to_owned())
 }
 
+/// A number from 0 to 100.
+pub(crate) fn percent(value: &str) -> Result<u64, String> {
+    match number(value)? {
+        percent @ 0..=100 => Ok(u64::from(percent)),
+        more => Err(format!("{more} is more than 100 percent")),
+    }
+}
+
 /// A severity of syslog.
 pub(crate) fn log_level(value: &str) -> Result<u8, String> {
     match value.as_bytes() {

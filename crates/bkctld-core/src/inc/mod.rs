@@ -25,4 +25,4 @@ pub use name::IncName;
 pub use pattern::IncPattern;
 pub use protect::{Protection, protection, set_protection};
 pub use record::{Backend, Counts, Record};
-pub use times::TimeFile;
+pub use times::{TimeFile, TimedRun, timed_runs};

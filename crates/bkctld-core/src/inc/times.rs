@@ -2,7 +2,7 @@
 //! `check-setup` and the administrator's own scripts read.
 
 use std::fmt::Display;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirEntry, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::IncName;
+use super::list::entries;
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::file;
@@ -50,7 +51,7 @@ impl TimeFile {
     /// unless the one before it never came to its end.
     pub fn finish(self, took: Duration) -> Result<()> {
         let content = file::read_if_there(&self.path)?.unwrap_or_default();
-        let finished = content.trim_ascii_end().ends_with(b";GLOBAL");
+        let finished = whole_time(&content).is_some();
         let idle = self.written.lock().is_ok_and(|written| *written == 0);
         if finished && idle { Ok(()) } else { self.line(took, &"GLOBAL") }
     }
@@ -65,15 +66,49 @@ impl TimeFile {
     }
 }
 
+/// What is known of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedRun {
+    /// When it was.
+    pub run: IncName,
+    /// How long it took; none where it has not come to its end.
+    pub took: Option<Duration>,
+}
+
+/// The runs on this day and later, oldest first.
+pub fn timed_runs(settings: &Settings, since: Date) -> Result<Vec<TimedRun>> {
+    let dir = &settings.data_dir;
+    let mut runs = Vec::new();
+    for entry in entries(dir)? {
+        if let Some(run) = run_of(&entry)
+            && run.date() >= since
+            && let Some(content) = file::read_if_there(&entry.path())?
+        {
+            runs.push(TimedRun { run, took: whole_time(&content) });
+        }
+    }
+    runs.sort_by_key(|run| run.run);
+    Ok(runs)
+}
+
+/// What the last line says, if that is the one for the whole run.
+fn whole_time(content: &[u8]) -> Option<Duration> {
+    let last = content.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
+    let (seconds, what) = std::str::from_utf8(last).ok()?.split_once(';')?;
+    let seconds = seconds.trim().parse().ok().filter(|_| what.trim() == "GLOBAL")?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn run_of(entry: &DirEntry) -> Option<IncName> {
+    entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()
+}
+
 fn delete_old(dir: &Path, today: Date) -> Result<()> {
     let Ok(oldest) = today.checked_sub(KEEP_DAYS.days()) else {
         return Ok(());
     };
-    for entry in fs::read_dir(dir).context("cannot read", dir)? {
-        let entry = entry.context("cannot read", dir)?;
-        let run =
-            entry.file_name().to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<IncName>().ok());
-        if run.is_some_and(|run| run.date() < oldest) {
+    for entry in entries(dir)? {
+        if run_of(&entry).is_some_and(|run| run.date() < oldest) {
             fs::remove_file(entry.path()).context("cannot delete", entry.path())?;
         }
     }
@@ -100,6 +135,13 @@ mod tests {
         let again = TimeFile::begin(&settings, "2026-03-29-04".parse().unwrap()).unwrap();
         again.finish(Duration::ZERO).unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("time-inc_2026-03-29-04")).unwrap(), text);
+        fs::write(dir.path().join("time-inc_2026-03-01-02"), "# \n7 ;web\n").unwrap();
+        fs::write(dir.path().join("time-inc_2026-03-02-02"), "# \n9 ; GLOBAL\n").unwrap();
+        let runs = timed_runs(&settings, "2026-03-01".parse().unwrap()).unwrap();
+        let runs: Vec<_> =
+            runs.iter().map(|run| (run.run.to_string(), run.took.map(|took| took.as_secs()))).collect();
+        let expected = [("2026-03-01-02", None), ("2026-03-02-02", Some(9)), ("2026-03-29-04", Some(61))];
+        assert_eq!(runs, expected.map(|(run, took)| (run.to_owned(), took)));
         let left = |name| dir.path().join(name).exists();
         assert!(left("time-inc_2026-02-27-03") && left("time-inc_notes") && left("other"));
         assert!(!left("time-inc_2026-02-26-23"));

@@ -7,6 +7,7 @@
 //! every one of them.
 
 mod build;
+mod changed;
 mod programs;
 
 use std::fs::{self, File, TryLockError};

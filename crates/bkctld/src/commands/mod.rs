@@ -3,6 +3,7 @@
 mod check_canary;
 mod check_incs;
 mod check_jails;
+mod check_setup;
 mod convert_v2;
 mod firewall;
 mod inc;
@@ -120,6 +121,8 @@ commands! {
     CheckIncs(check_incs) = "check-incs",
     /// Check that each client has pushed its canary today
     CheckCanary(check_canary) = "check-canary",
+    /// Check the disk, the firewall, the services, the runs of inc and rm
+    CheckSetup(check_setup) = "check-setup",
 }
 
 /// The option of the checks.

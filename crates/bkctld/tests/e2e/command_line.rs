@@ -30,6 +30,7 @@ const COMMANDS: &[&str] = &[
     "check-incs",
     "check-canary",
     "sync",
+    "check-setup",
 ];
 
 as_root! {

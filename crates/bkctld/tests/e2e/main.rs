@@ -15,6 +15,7 @@ mod bad_input;
 mod check_canary;
 mod check_incs;
 mod check_jails;
+mod check_setup;
 mod command_line;
 mod completion;
 mod concurrency_and_limits;

@@ -15,7 +15,7 @@ pub enum FsKind {
 
 /// A loop-mounted image; unmounted when dropped.
 pub struct Volume {
-    image: PathBuf,
+    pub image: PathBuf,
     pub mount: PathBuf,
     /// `major:minor` as in mountinfo.
     pub device: String,

@@ -1,0 +1,62 @@
+//! Whether the server is set up as backups need it: the disk, the firewall, the jails' services, the
+//! runs of `inc` and `rm`, the shared programs. One file for each of them.
+
+mod disk;
+mod firewall;
+mod operations;
+mod quota;
+mod runtime;
+mod services;
+
+use std::fmt::Display;
+
+use jiff::Zoned;
+
+use super::report::{Finding, Measure, Report, Severity};
+use crate::config::Settings;
+use crate::error::Result;
+use crate::jail::{self, Jail};
+
+/// What there is to be said about the server. `reload_error` tells why a jail's listener could not
+/// pick up its configuration when it was asked to, which only the layer that runs it knows.
+pub fn setup(
+    settings: &Settings,
+    now: &Zoned,
+    reload_error: &dyn Fn(&Jail) -> Result<Option<String>>,
+) -> Report {
+    let mut parts = Parts::default();
+    disk::check(settings, &mut parts);
+    firewall::check(settings, &mut parts);
+    match jail::list(settings) {
+        Ok(names) => {
+            let jails: Vec<Jail> = names.into_iter().map(|name| Jail::new(settings, name)).collect();
+            services::check(settings, &jails, reload_error, &mut parts);
+            runtime::check(settings, &jails, &mut parts);
+        }
+        Err(error) => parts.unknown("state", error),
+    }
+    operations::check(settings, now, &mut parts);
+    quota::check(settings, &mut parts);
+    Report::new(parts.findings).with_measures(parts.measures)
+}
+
+/// What the parts find, each under a name that programs can rely on.
+#[derive(Default)]
+struct Parts {
+    findings: Vec<Finding>,
+    measures: Vec<Measure>,
+}
+
+impl Parts {
+    fn add(&mut self, check: &str, severity: Severity, text: impl Display) {
+        self.findings.push(Finding::new(severity, text).with("check", check));
+    }
+
+    fn add_of_jail(&mut self, check: &str, severity: Severity, jail: &Jail, text: impl Display) {
+        self.findings.push(Finding::of_jail(severity, jail.name(), text).with("check", check));
+    }
+
+    fn unknown(&mut self, check: &str, why: impl Display) {
+        self.add(check, Severity::Unknown, why);
+    }
+}

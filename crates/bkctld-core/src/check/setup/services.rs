@@ -1,0 +1,83 @@
+//! Each jail's service: in the state that is expected, under the configuration and with the isolation
+//! that the administrator thinks it has.
+
+use super::{Finding, Parts, Severity};
+use crate::check::{CheckPolicy, ExpectedState};
+use crate::config::{Isolation, Settings};
+use crate::error::Result;
+use crate::jail::{Jail, SessionPolicy};
+use crate::original::ServedBy;
+
+/// So many jails are named on a line; a program gets all of them.
+const NAMED: usize = 20;
+
+pub(super) fn check(
+    settings: &Settings,
+    jails: &[Jail],
+    reload_error: &dyn Fn(&Jail) -> Result<Option<String>>,
+    parts: &mut Parts,
+) {
+    let mut off = Vec::new();
+    for jail in jails {
+        let expected = expected_state(jail, parts);
+        match jail.served_by() {
+            Ok(Some(ServedBy::Bkctld)) => {}
+            Ok(Some(ServedBy::Nspawn | ServedBy::Chroot)) => {
+                let text = "is still served by the original, without the isolation of a session's sandbox";
+                parts.add_of_jail("isolation", Severity::Ok, jail, text);
+            }
+            Ok(None) if expected == ExpectedState::Off => {}
+            Ok(None) => off.push(jail.name().as_str()),
+            Err(error) => parts.add_of_jail("state", Severity::Unknown, jail, error),
+        }
+        if let Err(error) = of_sessions(settings, jail, reload_error, parts) {
+            parts.add_of_jail("isolation", Severity::Warning, jail, error);
+        }
+    }
+    if off.is_empty() {
+        return parts.add("state", Severity::Ok, "all jails are in their expected state.");
+    }
+    let more = off.len().saturating_sub(NAMED);
+    let mut text = format!("{} jail(s) shouldn't be OFF: {}", off.len(), off[..off.len() - more].join(", "));
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    let finding = Finding::new(Severity::Critical, text).with("check", "state").with("jails", off);
+    parts.findings.push(finding);
+}
+
+/// A policy that cannot be read allows nothing.
+fn expected_state(jail: &Jail, parts: &mut Parts) -> ExpectedState {
+    match CheckPolicy::read(jail) {
+        Ok(policy) => {
+            for line in &policy.bad_lines {
+                parts.add_of_jail("check-policy", Severity::Warning, jail, line);
+            }
+            policy.expected_state
+        }
+        Err(error) => {
+            parts.add_of_jail("check-policy", Severity::Warning, jail, error);
+            ExpectedState::On
+        }
+    }
+}
+
+fn of_sessions(
+    settings: &Settings,
+    jail: &Jail,
+    reload_error: &dyn Fn(&Jail) -> Result<Option<String>>,
+    parts: &mut Parts,
+) -> Result<()> {
+    if SessionPolicy::read(jail, settings)?.isolation == Isolation::Compat {
+        let text =
+            "runs with ISOLATION=compat: root in a session is the server's root, without a user namespace";
+        parts.add_of_jail("isolation", Severity::Ok, jail, text);
+    }
+    if jail.is_listening()?
+        && let Some(why) = reload_error(jail)?
+    {
+        let text = format!("goes on under its old configuration, since the last reload failed: {why}");
+        parts.add_of_jail("reload", Severity::Warning, jail, text);
+    }
+    Ok(())
+}
