@@ -78,7 +78,7 @@ pub fn active(jail: &Jail) -> Result<Vec<SessionRecord>> {
 pub fn last_finished(jail: &Jail) -> Result<Option<SessionRecord>> {
     active(jail)?;
     // A line that is no record is what a crash of the machine left of one.
-    Ok(journal::newest_first(&finished_path(jail))?.find_map(|line| serde_json::from_str(&line).ok()))
+    journal::find_newest(&finished_path(jail), |line| serde_json::from_str(line).ok())
 }
 
 /// What the finished records tell of a jail's backups.
@@ -93,16 +93,14 @@ pub struct Pushes {
 /// Looks through the finished records, newest first, for the last push that worked. A monitor that
 /// died leaves its record to [`active`]; one more killed session changes nothing here.
 pub fn pushes(jail: &Jail) -> Result<Pushes> {
-    let mut pushes = Pushes::default();
-    for line in journal::newest_first(&finished_path(jail))? {
-        let Ok(record) = serde_json::from_str::<SessionRecord>(&line) else { continue };
-        if record.is_successful_push() {
-            pushes.last_successful = record.end.or(Some(record.begin));
-            break;
-        }
-        pushes.failed |= record.kind == Some(Kind::RsyncPush);
-    }
-    Ok(pushes)
+    let mut failed = false;
+    let last_successful = journal::find_newest(&finished_path(jail), |line| {
+        let record: SessionRecord = serde_json::from_str(line).ok()?;
+        let success = record.is_successful_push();
+        failed |= !success && record.kind == Some(Kind::RsyncPush);
+        success.then_some(record.end.unwrap_or(record.begin))
+    })?;
+    Ok(Pushes { last_successful, failed })
 }
 
 fn active_dir(jail: &Jail) -> PathBuf {
