@@ -26,6 +26,11 @@ pub const ALL: &[Case] = &[
         what: "rm with nothing to delete, 100 jails, 32 incs, 32 rules",
         run: servers::retention,
     },
+    Case {
+        name: "checks",
+        what: "check-incs all and check-jails of 100 jails, 32 incs, 32 rules",
+        run: servers::checks,
+    },
     Case { name: "status", what: "status of 300 jails", run: servers::status },
     Case { name: "init", what: "a new jail", run: servers::init },
     Case { name: "login", what: "ssh ... true", run: sessions::login },
