@@ -25,6 +25,7 @@ need_packages cc:gcc /usr/include/stdlib.h:libc6-dev ssh:openssh-client sshd:ope
     mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs setfacl:acl setfattr:attr setcap:libcap2-bin ip:iproute2 \
     unshare:util-linux mount:mount perl:perl-base faketime:faketime fish:fish zsh:zsh \
     nft:nftables strace:strace
+borrow_program promtool prometheus "${BKCTLD_TEST_DIR:-/var/tmp}/bkctld-test-tools"
 find_cargo
 export PATH
 

@@ -35,6 +35,25 @@ need_packages() {
     [ "$status" = 0 ] || { echo "could not install:$missing" >&2; exit 1; }
 }
 
+# Puts a program on the PATH out of a Debian package that is not installed, because that would leave a
+# service on this machine. Arguments: PROGRAM, PACKAGE, a directory to keep it in. Where it cannot be
+# had, what needs it is skipped.
+borrow_program() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    if [ ! -x "$3/usr/bin/$1" ]; then
+        command -v apt-get >/dev/null 2>&1 || return 0
+        echo "borrowing $1 from the package $2"
+        mkdir -p "$3"
+        (
+            cd "$3" || exit
+            { apt-get -qq download "$2" || { apt-get -qq update && apt-get -qq download "$2"; }; } >/dev/null 2>&1
+            dpkg-deb --fsys-tarfile "$2"_*.deb | tar -x "./usr/bin/$1"
+            rm -f "$2"_*.deb
+        ) || return 0
+    fi
+    PATH=$PATH:$3/usr/bin
+}
+
 # What apt has to say is of interest only when it fails.
 install_quietly() {
     log=$(mktemp)

@@ -12,8 +12,7 @@ use crate::volume::{Volume, command};
 pub struct Server {
     /// The volume's mount point.
     pub root: PathBuf,
-    /// The release binary.
-    pub program: PathBuf,
+    program: PathBuf,
 }
 
 impl Server {

@@ -13,6 +13,7 @@ pub mod firewall;
 pub mod inc;
 pub mod jail;
 pub mod lock;
+pub mod metrics;
 pub mod operation;
 pub mod original;
 pub mod overview;

@@ -26,6 +26,11 @@ impl IncName {
     pub fn date(self) -> Date {
         self.date
     }
+
+    /// The hour of the day, from 0 to 23.
+    pub fn hour(self) -> i8 {
+        self.hour
+    }
 }
 
 impl FromStr for IncName {

@@ -8,4 +8,4 @@ mod store;
 
 pub use log::{LogWriter, log_newest_first};
 pub use record::{Ending, Kind, SessionRecord};
-pub use store::{ActiveSession, Pushes, active, last_finished, pushes};
+pub use store::{ActiveSession, Pushes, active, last_finished, last_push, pushes};

@@ -78,10 +78,10 @@ pub fn active(jail: &Jail) -> Result<Vec<SessionRecord>> {
 pub fn last_finished(jail: &Jail) -> Result<Option<SessionRecord>> {
     active(jail)?;
     // A line that is no record is what a crash of the machine left of one.
-    journal::find_newest(&finished_path(jail), |line| serde_json::from_str(line).ok())
+    Ok(journal::newest_first(&finished_path(jail))?.find_map(|line| serde_json::from_str(&line).ok()))
 }
 
-/// What the finished records tell of a jail's backups.
+/// What the records tell of a jail's backups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushes {
     /// When the last session ended that brought files and whose program ended well.
@@ -93,14 +93,36 @@ pub struct Pushes {
 /// Looks through the finished records, newest first, for the last push that worked. A monitor that
 /// died leaves its record to [`active`]; one more killed session changes nothing here.
 pub fn pushes(jail: &Jail) -> Result<Pushes> {
-    let mut failed = false;
-    let last_successful = journal::find_newest(&finished_path(jail), |line| {
-        let record: SessionRecord = serde_json::from_str(line).ok()?;
-        let success = record.is_successful_push();
-        failed |= !success && record.kind == Some(Kind::RsyncPush);
-        success.then_some(record.end.unwrap_or(record.begin))
-    })?;
-    Ok(Pushes { last_successful, failed })
+    let mut pushes = Pushes::default();
+    let last = last_push(jail)?;
+    pushes.last_successful = last.as_ref().map(|record| record.end.unwrap_or(record.begin));
+    for line in journal::newest_first(&finished_path(jail))? {
+        let Ok(record) = serde_json::from_str::<SessionRecord>(&line) else { continue };
+        if record.is_successful_push() {
+            break;
+        }
+        pushes.failed |= record.kind == Some(Kind::RsyncPush);
+    }
+    Ok(pushes)
+}
+
+/// The last session that brought files and whose program ended well, however many followed.
+pub fn last_push(jail: &Jail) -> Result<Option<SessionRecord>> {
+    let finished = finished_path(jail);
+    let kept = file::read_if_there(&last_push_path(&finished))?;
+    if let Some(record) = kept.and_then(|content| serde_json::from_slice(&content).ok()) {
+        return Ok(Some(record));
+    }
+    // Of sessions before it was kept by itself, or when a crash of the machine spoilt it.
+    let records = journal::newest_first(&finished)?;
+    let mut records = records.filter_map(|line| serde_json::from_str::<SessionRecord>(&line).ok());
+    Ok(records.find(|record| record.is_successful_push()))
+}
+
+/// Where the last push that worked is kept by itself: whoever can connect can make so many sessions that
+/// it is lost from the finished ones, which are bounded.
+fn last_push_path(finished: &Path) -> PathBuf {
+    finished.with_file_name("last-push.json")
 }
 
 fn active_dir(jail: &Jail) -> PathBuf {
@@ -128,7 +150,11 @@ fn write_locked(path: &Path, record: &SessionRecord) -> Result<File> {
 fn append_finished(path: &Path, record: &SessionRecord) -> Result<()> {
     let line = serde_json::to_string(record)
         .map_err(|error| Error::Invalid(format!("cannot write the record of a session: {error}")))?;
-    journal::append(path, FINISHED_LIMIT, &line)
+    journal::append(path, FINISHED_LIMIT, &line)?;
+    if record.is_successful_push() {
+        file::replace_with(&last_push_path(path), 0o600, line.as_bytes(), file::Sync::Later)?;
+    }
+    Ok(())
 }
 
 /// The record if its session goes on.
@@ -241,5 +267,23 @@ mod tests {
             assert_eq!(last_finished(&jail).unwrap().unwrap().ending, Some(Ending::Killed));
         }
         assert_eq!(journal::newest_first(&finished_path(&jail)).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_last_push_is_known_however_many_sessions_follow() {
+        let dir = tempfile::tempdir().unwrap();
+        let (jail, record) = fixture(dir.path());
+        let push = SessionRecord { kind: Some(Kind::RsyncPush), exit: Some(0), ..record.clone() };
+        append_finished(&finished_path(&jail), &push).unwrap();
+        let failed = SessionRecord { exit: Some(12), ..push.clone() };
+        // More than both files of the finished ones hold.
+        let many = 2 * FINISHED_LIMIT as usize / serde_json::to_string(&failed).unwrap().len() + 2;
+        for _ in 0..many {
+            append_finished(&finished_path(&jail), &failed).unwrap();
+        }
+        assert_eq!(last_push(&jail).unwrap(), Some(push.clone()));
+        assert_eq!(pushes(&jail).unwrap(), Pushes { last_successful: Some(push.begin), failed: true });
+        fs::remove_file(last_push_path(&finished_path(&jail))).unwrap();
+        assert_eq!(last_push(&jail).unwrap(), None);
     }
 }

@@ -43,28 +43,27 @@ const OPTIONS: [&str; 9] = [
 /// Mirrors the configuration of these jails, which are all on the node. What changed is told by jail,
 /// and so is what went wrong.
 pub(super) fn transfer(
-    connection: &Connection<'_>,
+    connection: &mut Connection<'_>,
     settings: &Settings,
     node: &NodeState,
     jails: &[&JailName],
     dry_run: bool,
 ) -> Result<BTreeMap<JailName, Result<Vec<String>>>> {
-    // The outer error is the node's, the inner one that of these jails.
-    let of = |names: &[&JailName]| -> Result<Result<Changes>> {
+    let mut one = |names: &[&JailName]| -> Result<Changes> {
         let result = both_trees(connection, settings, node, names, dry_run);
-        if result.is_err() && !connection.answers() {
+        if result.is_err() && !connection.is_alive() {
             return Err(Error::Refused("the connection broke: run sync again to complete it".to_owned()));
         }
-        Ok(result)
+        result
     };
-    let mut changes = match of(jails)? {
+    let mut changes = match one(jails) {
         Ok(changes) => changes.into_iter().map(|(name, lines)| (name, Ok(lines))).collect(),
         Err(error) if jails.len() == 1 => BTreeMap::from([(jails[0].clone(), Err(error))]),
         Err(_) => {
             let mut all = BTreeMap::new();
             for &name in jails {
-                let lines = of(&[name])?.map(|mut changes| changes.remove(name).unwrap_or_default());
-                all.insert(name.clone(), lines);
+                let result = one(&[name]).map(|mut changes| changes.remove(name).unwrap_or_default());
+                all.insert(name.clone(), result);
             }
             all
         }

@@ -16,6 +16,7 @@ mod jail_version;
 mod key;
 mod list;
 mod log;
+mod metrics;
 mod port;
 mod reload;
 mod remove;
@@ -84,6 +85,8 @@ commands! {
     Status(status) = "status",
     /// Show what each jail takes on disk, and when its client was last there
     Stats(stats) = "stats",
+    /// Print what Prometheus asks for, or write it to a file
+    Metrics(metrics) = "metrics",
     /// Show each jail with its state, its policy and its incs
     Report(report) = "report",
     /// List the jails' names

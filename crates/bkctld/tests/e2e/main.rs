@@ -30,6 +30,7 @@ mod init_and_lifecycle;
 mod json;
 mod keys_ports_addresses;
 mod logging;
+mod metrics;
 mod rename;
 mod report;
 mod retention;
