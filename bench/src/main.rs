@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints for a person at a terminal")]
 
 mod cases;
+mod machine;
 mod measure;
 mod server;
 mod volume;

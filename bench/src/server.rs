@@ -12,7 +12,8 @@ use crate::volume::{Volume, command};
 pub struct Server {
     /// The volume's mount point.
     pub root: PathBuf,
-    program: PathBuf,
+    /// The release binary.
+    pub program: PathBuf,
 }
 
 impl Server {

@@ -3,6 +3,7 @@
 mod incs;
 mod servers;
 mod sessions;
+mod sync;
 
 use crate::Result;
 
@@ -26,8 +27,14 @@ pub const ALL: &[Case] = &[
         what: "rm with nothing to delete, 100 jails, 32 incs, 32 rules",
         run: servers::retention,
     },
+    Case {
+        name: "checks",
+        what: "check-incs all and check-jails of 100 jails, 32 incs, 32 rules",
+        run: servers::checks,
+    },
     Case { name: "status", what: "status of 300 jails", run: servers::status },
     Case { name: "init", what: "a new jail", run: servers::init },
+    Case { name: "sync", what: "sync all of 100 unchanged jails", run: sync::unchanged },
     Case { name: "login", what: "ssh ... true", run: sessions::login },
     Case { name: "push", what: "rsync push of 50,000 small files and of one of 1 GB", run: sessions::push },
     Case { name: "idle", what: "an idle started jail", run: sessions::idle },

@@ -6,22 +6,14 @@ use std::process::Command;
 use crate::Result;
 use crate::measure::{Times, print};
 use crate::server::Server;
-use crate::volume::{Kind, Volume};
+use crate::volume::{Kind, Volume, command};
 
 const RUNS: usize = 9;
 
 /// `rm` that finds nothing to delete.
 pub fn retention() -> Result<()> {
     let volume = Volume::new(Kind::Ext4, 4)?;
-    let server = Server::on(&volume)?;
-    server.run(&["init", "a"])?;
-    let rules: String = (0..32).map(|back| format!("+%Y-%m-%d.-{back}day\n")).collect();
-    fs::write(server.root.join("etc/a.d/incs_policy"), rules)?;
-    for name in server.copy_jail("a", 100)? {
-        for inc in last_days(32)? {
-            fs::create_dir_all(server.incs(&name).join(format!("{inc}-00")))?;
-        }
-    }
+    let (server, _) = hundred_jails(&volume)?;
     let mut times = Times::default();
     for _ in 0..RUNS {
         times.take(|| server.run(&["rm"]))?;
@@ -29,6 +21,56 @@ pub fn retention() -> Result<()> {
     print("bkctld rm", &times);
     println!("  (goal: under 50 ms; the shell program took 18.6 s)");
     Ok(())
+}
+
+/// `check-incs` and `check-jails` that find everything well.
+pub fn checks() -> Result<()> {
+    let volume = Volume::new(Kind::Ext4, 4)?;
+    let (server, names) = hundred_jails(&volume)?;
+    // A year of a client that pushes every hour and is looked at by monitoring.
+    let records: String = (0..4000).map(record).collect();
+    for name in names {
+        let dir = server.root.join("data/sessions").join(name);
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join("finished.jsonl"), &records)?;
+    }
+    for (arguments, theirs) in [(["check-incs", "all"].as_slice(), "5 to 26 s"), (&["check-jails"], "0.9 s")]
+    {
+        let mut times = Times::default();
+        for _ in 0..RUNS {
+            times.take(|| server.run(arguments))?;
+        }
+        print(&format!("bkctld {}", arguments.join(" ")), &times);
+        println!("  (goal: under 50 ms; the shell program took {theirs})");
+    }
+    Ok(())
+}
+
+/// A line of the finished sessions.
+fn record(number: u32) -> String {
+    let kind = if number.is_multiple_of(2) { "rsync-push" } else { "command" };
+    format!(
+        "{{\"id\":\"{number}-1\",\"begin\":\"2026-01-01T00:00:00Z\",\"end\":\"2026-01-01T00:01:00Z\",\
+         \"source\":\"192.0.2.7\",\"source_port\":40000,\"key\":null,\"kind\":\"{kind}\",\"command\":null,\
+         \"exit\":0,\"bytes_in\":1048576,\"bytes_out\":4096,\"ending\":\"closed\"}}\n"
+    )
+}
+
+/// 100 jails, each with 32 incs and a rule for each of them that is older than they are.
+fn hundred_jails(volume: &Volume) -> Result<(Server, Vec<String>)> {
+    let server = Server::on(volume)?;
+    server.run(&["init", "a"])?;
+    let rules: String = (0..32).map(|back| format!("+%Y-%m-%d.-{back}day\n")).collect();
+    let policy = server.root.join("etc/a.d/incs_policy");
+    fs::write(&policy, rules)?;
+    command(Command::new("touch").args(["-d", "-60 days"]).arg(&policy))?;
+    let names = server.copy_jail("a", 100)?;
+    for name in &names {
+        for inc in last_days(32)? {
+            fs::create_dir_all(server.incs(name).join(format!("{inc}-00")))?;
+        }
+    }
+    Ok((server, names))
 }
 
 /// `status` of many jails.

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use bkctld_core::{JailName, Settings, jail};
+use bkctld_core::{Jail, JailName, Settings, inc, jail};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, Fish, Shells, Zsh};
@@ -57,6 +57,23 @@ pub fn jail_name() -> ArgValueCompleter {
 /// Completes the name of a jail, or 'all'.
 pub fn jail_name_or_all() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| beginning_with(word, names().chain(["all".to_owned()])))
+}
+
+/// Completes a pattern of incs: a jail that has some, 'all', or once the jail is typed, one of its incs.
+pub fn inc_pattern() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| match word.to_str().and_then(|text| text.split_once('/')) {
+        None => beginning_with(word, names().chain(["all".to_owned()])),
+        Some((jail, _)) => beginning_with(word, incs(jail).into_iter()),
+    })
+}
+
+/// `JAIL/INC` for each inc of the jail.
+fn incs(jail: &str) -> Vec<String> {
+    let listed = settings().and_then(|settings| {
+        let name: JailName = jail.parse().ok()?;
+        inc::list(&Jail::new(&settings, name)).ok()
+    });
+    listed.unwrap_or_default().into_iter().map(|inc| format!("{jail}/{inc}")).collect()
 }
 
 /// Completes this one word, which stands for something.

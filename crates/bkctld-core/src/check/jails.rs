@@ -1,6 +1,7 @@
 //! How long each jail's client has been silent.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
+use serde_json::Value;
 
 use super::policy::{CheckPolicy, Thresholds};
 use super::report::{Finding, Measure, Report, Severity};
@@ -38,7 +39,8 @@ fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Opti
         Ok(lastlog) => {
             let verdict = judge(lastlog.modified(), now, thresholds, &pushes);
             let measure = verdict.age.map(|age| Measure {
-                label: jail.name().to_string(),
+                // With a prefix: a jail may be named 'critical'.
+                label: format!("age_{}", jail.name()),
                 value: age.as_secs().unsigned_abs(),
                 unit: "s",
                 thresholds: (seconds(thresholds.warning), seconds(thresholds.critical)),
@@ -50,7 +52,8 @@ fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Opti
         }
         Err(what) => {
             let text = format!("no lastlog: var/log/lastlog is {what}");
-            (Finding::of_jail(Severity::Unknown, jail.name(), text), None)
+            let finding = Finding::of_jail(Severity::Unknown, jail.name(), text);
+            (finding.with("last_login", Value::Null).with("hours", Value::Null), None)
         }
     };
     let mut finding = finding

@@ -1,13 +1,16 @@
 //! A text file that lines are appended to by several processes, and that never outgrows its limit.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result};
 use crate::file;
 use crate::lock::Lock;
+
+/// So many bytes are read at once where the newest lines are looked for.
+const BLOCK: u64 = 32 << 10;
 
 /// Appends one line (given without its end). When the file has reached `limit` bytes it becomes
 /// `FILE.1`, replacing the one before, so that both together stay below twice the limit.
@@ -38,6 +41,45 @@ pub(super) fn newest_first(path: &Path) -> Result<impl Iterator<Item = String> +
     let newer = lines(path)?;
     let older = lines(&older(path))?;
     Ok(older.into_iter().chain(newer).rev())
+}
+
+/// What `look` makes of the newest line of which it makes something. Reads no more than that takes:
+/// mostly it is among the last lines of megabytes, and there are hundreds of jails.
+pub(super) fn find_newest<T>(path: &Path, mut look: impl FnMut(&str) -> Option<T>) -> Result<Option<T>> {
+    for path in [path, &older(path)] {
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            file => file.context("cannot read", path)?,
+        };
+        if let Some(found) = find_backwards(&mut file, &mut look).context("cannot read", path)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn find_backwards<T>(file: &mut File, look: &mut impl FnMut(&str) -> Option<T>) -> io::Result<Option<T>> {
+    let mut before = file.seek(SeekFrom::End(0))?;
+    // The line whose begin is not read yet.
+    let mut rest = Vec::new();
+    while before > 0 {
+        let start = before.saturating_sub(BLOCK);
+        let mut bytes = vec![0; (before - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes)?;
+        before = start;
+        bytes.append(&mut rest);
+        let mut end = bytes.len();
+        while let Some(newline) = bytes[..end].iter().rposition(|byte| *byte == b'\n') {
+            if let Some(found) = look(&String::from_utf8_lossy(&bytes[newline + 1..end])) {
+                return Ok(Some(found));
+            }
+            end = newline;
+        }
+        bytes.truncate(end);
+        rest = bytes;
+    }
+    Ok(look(&String::from_utf8_lossy(&rest)))
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -94,6 +136,36 @@ mod tests {
             .map(|name| fs::metadata(path.with_file_name(name)).unwrap().len())
             .sum();
         assert!(bytes < 120, "{bytes}");
+    }
+
+    #[test]
+    fn the_newest_is_found_wherever_a_block_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.log");
+        let find = |wanted: &str| {
+            let mut seen = Vec::new();
+            let found = find_newest(&path, |line| {
+                seen.push(line.to_owned());
+                (line == wanted).then(|| line.to_owned())
+            });
+            seen.retain(|line| !line.is_empty());
+            (found.unwrap(), seen)
+        };
+        assert_eq!(find("x"), (None, Vec::new()));
+        let line = |number: usize| format!("{number}:{}", "x".repeat(number * 97 % 5000));
+        for number in 0..60 {
+            append(&path, 100_000, &line(number)).unwrap();
+        }
+        assert!(older(&path).exists());
+        let all: Vec<_> = newest_first(&path).unwrap().collect();
+        assert_eq!(find("none"), (None, all.clone()));
+        for at in [0, 1, all.len() - 1] {
+            assert_eq!(find(&all[at]), (Some(all[at].clone()), all[..=at].to_vec()));
+        }
+        // Longer than a block, and without an end.
+        fs::write(&path, format!("first\n{}\nlast", "y".repeat(100_000))).unwrap();
+        let (found, seen) = find("first");
+        assert_eq!((found.as_deref(), seen.len(), seen[1].len()), (Some("first"), 3, 100_000));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub fn active(jail: &Jail) -> Result<Vec<SessionRecord>> {
 pub fn last_finished(jail: &Jail) -> Result<Option<SessionRecord>> {
     active(jail)?;
     // A line that is no record is what a crash of the machine left of one.
-    Ok(journal::newest_first(&finished_path(jail))?.find_map(|line| serde_json::from_str(&line).ok()))
+    journal::find_newest(&finished_path(jail), |line| serde_json::from_str(line).ok())
 }
 
 /// What the records tell of a jail's backups.
@@ -93,30 +93,32 @@ pub struct Pushes {
 /// Looks through the finished records, newest first, for the last push that worked. A monitor that
 /// died leaves its record to [`active`]; one more killed session changes nothing here.
 pub fn pushes(jail: &Jail) -> Result<Pushes> {
-    let mut pushes = Pushes::default();
-    let last = last_push(jail)?;
-    pushes.last_successful = last.as_ref().map(|record| record.end.unwrap_or(record.begin));
-    for line in journal::newest_first(&finished_path(jail))? {
-        let Ok(record) = serde_json::from_str::<SessionRecord>(&line) else { continue };
-        if record.is_successful_push() {
-            break;
-        }
-        pushes.failed |= record.kind == Some(Kind::RsyncPush);
-    }
-    Ok(pushes)
+    let mut failed = false;
+    let found = journal::find_newest(&finished_path(jail), |line| {
+        let record: SessionRecord = serde_json::from_str(line).ok()?;
+        let success = record.is_successful_push();
+        failed |= !success && record.kind == Some(Kind::RsyncPush);
+        success.then_some(record)
+    })?;
+    let last = found.map_or_else(|| kept_push(jail), |record| Ok(Some(record)))?;
+    Ok(Pushes { last_successful: last.map(|record| record.end.unwrap_or(record.begin)), failed })
 }
 
 /// The last session that brought files and whose program ended well, however many followed.
 pub fn last_push(jail: &Jail) -> Result<Option<SessionRecord>> {
-    let finished = finished_path(jail);
-    let kept = file::read_if_there(&last_push_path(&finished))?;
-    if let Some(record) = kept.and_then(|content| serde_json::from_slice(&content).ok()) {
+    if let Some(record) = kept_push(jail)? {
         return Ok(Some(record));
     }
     // Of sessions before it was kept by itself, or when a crash of the machine spoilt it.
-    let records = journal::newest_first(&finished)?;
-    let mut records = records.filter_map(|line| serde_json::from_str::<SessionRecord>(&line).ok());
-    Ok(records.find(|record| record.is_successful_push()))
+    journal::find_newest(&finished_path(jail), |line| {
+        let record: SessionRecord = serde_json::from_str(line).ok()?;
+        record.is_successful_push().then_some(record)
+    })
+}
+
+fn kept_push(jail: &Jail) -> Result<Option<SessionRecord>> {
+    let kept = file::read_if_there(&last_push_path(&finished_path(jail)))?;
+    Ok(kept.and_then(|content| serde_json::from_slice(&content).ok()))
 }
 
 /// Where the last push that worked is kept by itself: whoever can connect can make so many sessions that

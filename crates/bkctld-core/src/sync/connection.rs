@@ -69,9 +69,9 @@ impl<'a> Connection<'a> {
         Error::Refused(format!("cannot connect by ssh as root: {why}"))
     }
 
-    /// Whether the connection still stands.
-    pub(super) fn is_alive(&mut self) -> bool {
-        matches!(self.master.try_wait(), Ok(None))
+    /// Whether the node can still be asked. Where the connection broke ssh makes another one by itself.
+    pub(super) fn answers(&self) -> bool {
+        self.run(&format!("echo '{MARK}'")).is_ok()
     }
 
     /// Runs a script of `sh` on the node and gives the lines that it says after [`MARK`].
@@ -131,7 +131,7 @@ impl Drop for Connection<'_> {
 /// whatever LOCKDIR has in it would have to be quoted for ssh and for rsync.
 fn ssh(dir: &Path, socket: &str, master: &str) -> Command {
     let mut command = Command::new("ssh");
-    command.current_dir(dir).env("LC_ALL", "C").arg("-x");
+    command.current_dir(dir).env("LC_ALL", "C");
     command.args(["-o", &format!("ControlMaster={master}"), "-o", &format!("ControlPath=./{socket}")]);
     command.args(OPTIONS.iter().flat_map(|option| ["-o", option]));
     die_with_the_caller(&mut command);

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC1091,SC2154
 # Runs on a node by `sh -s`, with lists of jails and commands after it: what came of each. Before it
 # stands rules=yes where the firewall has to learn of them first.
 lib=/usr/lib/bkctld

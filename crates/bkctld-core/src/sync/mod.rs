@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
     }
 
     fn to_node(&self, name: &str, number: usize, jails: &[Wanted]) -> OnNode {
-        let mut connection = Connection::open(name, &self.sockets, number)?;
+        let connection = Connection::open(name, &self.sockets, number)?;
         let node = node::survey(&connection, self.version)?;
         let mut steps = plan::plan(jails, &node);
         let rehearsal = self.settings.dry_run;
@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
             .collect();
         let mut changes = match there.as_slice() {
             [] => BTreeMap::new(),
-            some => transfer::transfer(&mut connection, self.settings, &node, some, rehearsal)?,
+            some => transfer::transfer(&connection, self.settings, &node, some, rehearsal)?,
         };
         let mut changed = Vec::with_capacity(jails.len());
         for (jail, step) in jails.iter().zip(&mut steps) {

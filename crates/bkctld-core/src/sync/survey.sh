@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC1091,SC2154
 # Runs on a node by `sh -s`: what is there. The first line is for those who read it, because a login
 # shell may have said something before.
 echo '--- bkctld ---'

@@ -43,27 +43,28 @@ const OPTIONS: [&str; 9] = [
 /// Mirrors the configuration of these jails, which are all on the node. What changed is told by jail,
 /// and so is what went wrong.
 pub(super) fn transfer(
-    connection: &mut Connection<'_>,
+    connection: &Connection<'_>,
     settings: &Settings,
     node: &NodeState,
     jails: &[&JailName],
     dry_run: bool,
 ) -> Result<BTreeMap<JailName, Result<Vec<String>>>> {
-    let mut one = |names: &[&JailName]| -> Result<Changes> {
+    // The outer error is the node's, the inner one that of these jails.
+    let of = |names: &[&JailName]| -> Result<Result<Changes>> {
         let result = both_trees(connection, settings, node, names, dry_run);
-        if result.is_err() && !connection.is_alive() {
+        if result.is_err() && !connection.answers() {
             return Err(Error::Refused("the connection broke: run sync again to complete it".to_owned()));
         }
-        result
+        Ok(result)
     };
-    let mut changes = match one(jails) {
+    let mut changes = match of(jails)? {
         Ok(changes) => changes.into_iter().map(|(name, lines)| (name, Ok(lines))).collect(),
         Err(error) if jails.len() == 1 => BTreeMap::from([(jails[0].clone(), Err(error))]),
         Err(_) => {
             let mut all = BTreeMap::new();
             for &name in jails {
-                let result = one(&[name]).map(|mut changes| changes.remove(name).unwrap_or_default());
-                all.insert(name.clone(), result);
+                let lines = of(&[name])?.map(|mut changes| changes.remove(name).unwrap_or_default());
+                all.insert(name.clone(), lines);
             }
             all
         }

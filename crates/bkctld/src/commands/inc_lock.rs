@@ -6,13 +6,14 @@ use bkctld_core::{IncName, Jail, JailName};
 use clap::Args;
 use serde_json::json;
 
+use crate::completion;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 
 #[derive(Args)]
 pub struct Arguments {
     /// 'all', a jail, or JAIL/INC with the shell's *, ? and [...] in either, as 'web*/2026-0[1-6]-*'
-    #[arg(value_name = "PATTERN")]
+    #[arg(value_name = "PATTERN", add = completion::inc_pattern())]
     pattern: String,
 }
 

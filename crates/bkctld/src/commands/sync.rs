@@ -35,6 +35,8 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     }
     let mut unreached = false;
     if !jails.is_empty() {
+        let (count, nodes) = (jails.len(), settings.nodes.join(", "));
+        context.ui.notice(format_args!("jails to be mirrored to {nodes}: {count}"));
         let waiting = || context.ui.notice("waiting for another sync to finish");
         let nodes = Run::begin(settings, env!("CARGO_PKG_VERSION"), waiting)?.mirror(&jails);
         unreached = nodes.iter().any(|(_, jails)| jails.is_err());

@@ -68,6 +68,32 @@ on_each_fs! {
 }
 
 as_root! {
+    fn a_canary_under_a_lease_holds_nobody_up() {
+        let server = Server::plain();
+        server.bkctld(&["init", "a"]).ok();
+        let canary = server.data("a").join("zzz_evobackup/canary");
+        write(&canary, date("now"));
+        // Whoever opens a file under a write lease waits until its holder gives it back, or 45 s, and
+        // reads it then.
+        let mut command = std::process::Command::new("perl");
+        command.args(["-e", "$SIG{IO} = 'IGNORE'; open F, '+<', $ARGV[0] or die; fcntl(F, 1024, 1) or die; print 1; close STDOUT; sleep 60"]);
+        let mut holder = command.arg(&canary).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        std::io::Read::read_to_string(&mut holder.stdout.take().unwrap(), &mut ready).unwrap();
+        let ran = server.bkctld(&["check-canary"]);
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert_eq!(ready, "1");
+        ran.exits(2).says("CRITICAL - a - cannot read ");
+        server.bkctld(&["check-canary"]).ok();
+    }
+
+    fn a_jail_of_the_old_format_has_its_canary_in_var_backup() {
+        let server = Server::plain();
+        write(&server.jail("old").join("var/backup/zzz_evobackup/canary"), date("now"));
+        server.bkctld(&["check-canary"]).ok().says("OK - old - entries found for today");
+    }
+
     fn a_canary_full_to_its_limit_is_read_and_one_byte_more_is_not() {
         let server = Server::plain();
         server.bkctld(&["init", "a"]).ok();

@@ -130,7 +130,7 @@ as_root! {
 
     fn monitoring_understands_the_lines_and_the_performance_data() {
         let server = Server::plain();
-        for jail in ["a", "b.c-d"] {
+        for jail in ["a", "b.c-d", "ok"] {
             server.bkctld(&["init", jail]).ok();
         }
         last_login(&server, "a", "-50 hours");
@@ -141,11 +141,11 @@ as_root! {
         assert_eq!(plugin.text, plain.text);
         assert_eq!(plugin.long, plain.long);
         let values = |label: &str| plugin.values(label);
-        assert_eq!((values("critical"), values("ok")), (vec![1], vec![1]));
-        let a = values("a");
+        assert_eq!((values("critical"), values("ok")), (vec![1], vec![2]));
+        let a = values("age_a");
         assert!((180_000..180_600).contains(&a[0]), "{a:?}");
         assert_eq!(a[1..], [24 * 3600, 48 * 3600, 0]);
-        assert!(values("b.c-d")[0] < 600);
+        assert!(values("age_b.c-d")[0] < 600);
     }
 
     fn json_has_what_the_lines_have_and_more() {

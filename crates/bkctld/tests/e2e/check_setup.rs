@@ -153,7 +153,7 @@ as_root! {
         ran.says("check_policy is larger than").says("1 jail(s) shouldn't be OFF: a");
         write(&check_policy, "EXPECTED_STATE=OFF\n");
         write(&server.path("conf/a.d/session_policy"), "ISOLATION=perhaps\n");
-        assert_found(&server, "isolation", "WARNING", "session_policy:1: ISOLATION");
+        assert_found(&server, "session-policy", "WARNING", "session_policy:1: ISOLATION");
         write(&server.path("conf/a.d/session_policy"), "ISOLATION=compat\n");
         assert_found(&server, "isolation", "OK", "runs with ISOLATION=compat");
         server.bkctld(&["check-setup"]).ok();
@@ -278,6 +278,15 @@ as_root! {
         sh(&format!("btrfs quota enable {}", at.display()));
         assert_found(&server, "quota", "WARNING", "btrfs quotas are on");
         sh(&format!("btrfs quota disable {}", at.display()));
+        server.bkctld(&["check-setup"]).ok();
+    }
+
+    fn subvolumes_in_a_jail_are_a_warning_because_no_inc_holds_them() {
+        let server = Server::on(FsKind::Btrfs);
+        jail_that_may_be_off(&server, "a");
+        sh(&format!("btrfs subvolume create {}", server.data("a").join("nested").display()));
+        assert_found(&server, "subvolumes", "WARNING", "whose content no inc holds: 1");
+        sh(&format!("btrfs subvolume delete {}", server.data("a").join("nested").display()));
         server.bkctld(&["check-setup"]).ok();
     }
 

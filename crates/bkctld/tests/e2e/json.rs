@@ -9,10 +9,10 @@ as_root! {
         client.ssh("true").ok();
         server.bkctld(&["init", "b"]).ok();
         let key = client.file("id.pub");
-        let commands: [&[&str]; 27] = [
+        let commands: [&[&str]; 29] = [
             &["status"], &["status", "a"], &["status", "all"], &["list"], &["report"], &["stats"], &["metrics"], &["log", "a"], &["key", "a"],
             &["key", "a", &key], &["port", "a"], &["port", "b", "auto"], &["port", "b", "5000"], &["ip", "a"],
-            &["ip", "b", "192.0.2.1"], &["is-on", "a"], &["inc"], &["inc", "b"], &["rm"], &["reload", "a"],
+            &["ip", "b", "192.0.2.1"], &["is-on", "a"], &["inc"], &["inc", "b"], &["check-jails"], &["check-incs"], &["rm"], &["reload", "a"],
             &["restart", "a"], &["update", "all"], &["init", "c"], &["-f", "remove", "c"], &["stop", "all"], &["firewall", "all"], &["rename", "b", "d"],
         ];
         for args in commands {

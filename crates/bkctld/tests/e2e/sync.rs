@@ -211,7 +211,8 @@ as_root! {
         let includes = "/usr/lib/bkctld/includes";
         there.sh(&format!("mv {includes} {includes}.away"));
         here.bkctld(&["sync", "all"]).refuses(&["10.9.0.2", "install bkctld there"]);
-        there.sh(&format!("mv {includes}.away {includes}; kill $(cat /run/sshd.pid); rm /run/sshd.pid"));
+        there.sh(&format!("mv {includes}.away {includes}; kill $(cat /run/sshd.pid)"));
+        wait_for("sshd has ended", || there.sh("ss -Hltn 'sport = :22'").is_empty());
         here.bkctld(&["sync", "all"]).refuses(&["10.9.0.2", "Connection refused"]);
         there.sh("/usr/sbin/sshd -f /run/sshd_config -E /run/sshd.log; echo > /root/.ssh/authorized_keys");
         here.bkctld(&["sync", "all"]).refuses(&["10.9.0.2", "Permission denied"]);
@@ -270,6 +271,51 @@ as_root! {
         for name in ["a", "b"] {
             assert_same(&here, &there, name);
         }
+    }
+
+    fn a_connection_that_breaks_is_told_and_what_is_missing_comes_with_the_next_sync() {
+        let (here, there) = Machine::pair(FsKind::Ext4);
+        here.set("NODE=10.9.0.2");
+        for name in ["a", "b"] {
+            here.bkctld(&["init", name]).ok();
+            fs::write(here.jail(name).join("rootfs/etc/large"), vec![b'x'; 64 << 20]).unwrap();
+        }
+        let running = crate::support::run::start(here.command("/usr/sbin/bkctld", &["sync", "all"]), b"");
+        let first = there.jail("a").join("rootfs/etc");
+        let arriving = || fs::read_dir(&first).is_ok_and(|mut dir| {
+            dir.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".large.")))
+        });
+        wait_for("the large file is on its way", arriving);
+        // The one that listens, so that there is no other connection, and those of this one.
+        there.sh("at=$(cat /run/sshd.pid); all=$(ps -o pid= --ppid $at); kill $at; kill $all");
+        running.finish().refuses(&["10.9.0.2"]);
+        assert!(!there.is_on("a"));
+        there.sh("/usr/sbin/sshd -f /run/sshd_config -E /run/sshd.log");
+        here.bkctld(&["sync", "all"]).ok();
+        for name in ["a", "b"] {
+            assert_same(&here, &there, name);
+        }
+    }
+
+    fn the_firewall_of_the_node_admits_what_the_one_here_admits() {
+        let (here, there) = Machine::pair(FsKind::Ext4);
+        here.set("NODE=10.9.0.2");
+        there.set("FIREWALL_RULES=/etc/rules");
+        for name in ["a", "b"] {
+            here.bkctld(&["init", name]).ok();
+        }
+        here.bkctld(&["ip", "a", "192.0.2.7"]).ok();
+        here.bkctld(&["sync", "all"]).ok();
+        let rules = || there.sh("cat /etc/rules");
+        assert!(rules().contains("--dport 2222 -s 192.0.2.7 -j ACCEPT #a"), "{}", rules());
+        here.bkctld(&["ip", "a", "192.0.2.8"]).ok();
+        here.bkctld(&["port", "b", "2500"]).ok();
+        // One of the node's own that is broken keeps nobody.
+        there.bkctld(&["init", "own"]).ok();
+        fs::write(there.jail("own").join("rootfs/etc/ssh/sshd_config"), "Port what\n").unwrap();
+        here.bkctld(&["sync", "all"]).ok();
+        assert!(rules().contains("--dport 2222 -s 192.0.2.8 -j ACCEPT #a"), "{}", rules());
+        assert!(rules().contains("--dport 2500") && !rules().contains("--dport 2223"), "{}", rules());
     }
 
     fn an_interrupted_sync_is_completed_by_the_next() {

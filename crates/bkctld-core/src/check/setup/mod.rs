@@ -4,9 +4,9 @@
 mod disk;
 mod firewall;
 mod operations;
-mod quota;
 mod runtime;
 mod services;
+mod subvolumes;
 
 use std::fmt::Display;
 
@@ -32,11 +32,12 @@ pub fn setup(
             let jails: Vec<Jail> = names.into_iter().map(|name| Jail::new(settings, name)).collect();
             services::check(settings, &jails, reload_error, &mut parts);
             runtime::check(settings, &jails, &mut parts);
+            subvolumes::nested(&jails, &mut parts);
         }
         Err(error) => parts.unknown("state", error),
     }
     operations::check(settings, now, &mut parts);
-    quota::check(settings, &mut parts);
+    subvolumes::quota(settings, &mut parts);
     Report::new(parts.findings).with_measures(parts.measures)
 }
 

@@ -30,8 +30,15 @@ pub(super) fn check(
             Ok(None) => off.push(jail.name().as_str()),
             Err(error) => parts.add_of_jail("state", Severity::Unknown, jail, error),
         }
-        if let Err(error) = of_sessions(settings, jail, reload_error, parts) {
-            parts.add_of_jail("isolation", Severity::Warning, jail, error);
+        isolation(settings, jail, parts);
+        match failed_reload(jail, reload_error) {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                let text =
+                    format!("goes on under its old configuration, since the last reload failed: {why}");
+                parts.add_of_jail("reload", Severity::Warning, jail, text);
+            }
+            Err(error) => parts.add_of_jail("reload", Severity::Unknown, jail, error),
         }
     }
     if off.is_empty() {
@@ -62,22 +69,21 @@ fn expected_state(jail: &Jail, parts: &mut Parts) -> ExpectedState {
     }
 }
 
-fn of_sessions(
-    settings: &Settings,
+fn isolation(settings: &Settings, jail: &Jail, parts: &mut Parts) {
+    match SessionPolicy::read(jail, settings) {
+        Ok(policy) if policy.isolation == Isolation::Compat => {
+            let text = "runs with ISOLATION=compat: root in a session is the server's root, without a user namespace";
+            parts.add_of_jail("isolation", Severity::Ok, jail, text);
+        }
+        Ok(_) => {}
+        Err(error) => parts.add_of_jail("session-policy", Severity::Warning, jail, error),
+    }
+}
+
+/// Why the jail's listener goes on under an old configuration, if it does.
+fn failed_reload(
     jail: &Jail,
     reload_error: &dyn Fn(&Jail) -> Result<Option<String>>,
-    parts: &mut Parts,
-) -> Result<()> {
-    if SessionPolicy::read(jail, settings)?.isolation == Isolation::Compat {
-        let text =
-            "runs with ISOLATION=compat: root in a session is the server's root, without a user namespace";
-        parts.add_of_jail("isolation", Severity::Ok, jail, text);
-    }
-    if jail.is_listening()?
-        && let Some(why) = reload_error(jail)?
-    {
-        let text = format!("goes on under its old configuration, since the last reload failed: {why}");
-        parts.add_of_jail("reload", Severity::Warning, jail, text);
-    }
-    Ok(())
+) -> Result<Option<String>> {
+    if jail.is_listening()? { reload_error(jail) } else { Ok(None) }
 }

@@ -13,31 +13,7 @@ use super::server::{BKCTLD, temp_dir};
 use super::volume::{FsKind, Volume};
 
 /// Makes the machine what it is, in namespaces of its own; then waits.
-const BOOT: &str = r#"
-# The volumes of other tests that run now: they must be able to unmount them.
-for at in $(cut -d ' ' -f 5 /proc/self/mountinfo); do
-    case $at in
-        "$1"/*) ;;
-        */bkctld-test-*) umount -l "$at" ;;
-    esac
-done
-mount -t tmpfs tmpfs "$1/over"
-for at in etc root usr/lib usr/sbin; do
-    mkdir -p "$1/over/up/$at" "$1/over/work/$at"
-    mount -t overlay -o "lowerdir=/$at,upperdir=$1/over/up/$at,workdir=$1/over/work/$at" overlay "/$at"
-done
-mount -t tmpfs tmpfs /run
-mkdir -p /run/sshd /etc/default
-rm -rf /etc/default/bkctld /usr/lib/bkctld /usr/sbin/bkctld /root/.ssh
-mkdir -m 700 /root/.ssh
-# A locked account is refused by an sshd without PAM.
-sed -i 's/^root:[^:]*:/root:*:/' /etc/shadow
-ln -s "$2" /usr/sbin/bkctld
-"$3" /usr/sbin/bkctld
-ip link set lo up
-echo ready
-exec sleep infinity
-"#;
+const BOOT: &str = include_str!("machine.sh");
 
 /// See the module.
 pub struct Machine {

@@ -1,6 +1,7 @@
-//! btrfs quotas: each snapshot, and each deletion of one, has the kernel count every extent anew.
+//! What of btrfs gets in the way of incs.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bkctld_sys::btrfs;
@@ -8,9 +9,38 @@ use bkctld_sys::btrfs;
 use super::{Parts, Severity};
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
+use crate::jail::Jail;
 use crate::text;
 
-pub(super) fn check(settings: &Settings, parts: &mut Parts) {
+/// Subvolumes nested in a jail are empty directories in its incs. No session can make one, but an
+/// administrator can, and so could the clients of the original.
+pub(super) fn nested(jails: &[Jail], parts: &mut Parts) {
+    for jail in jails {
+        match count_nested(jail) {
+            Ok(0) => {}
+            Ok(count) => {
+                let text = format!("subvolumes nested in the jail, whose content no inc holds: {count}");
+                parts.add_of_jail("subvolumes", Severity::Warning, jail, text);
+            }
+            Err(error) => parts.add_of_jail("subvolumes", Severity::Unknown, jail, error),
+        }
+    }
+}
+
+fn count_nested(jail: &Jail) -> Result<usize> {
+    let dir = match File::open(jail.dir()) {
+        // Removed since the jails were listed.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        dir => dir.context("cannot open", jail.dir())?,
+    };
+    if !btrfs::is_subvolume(&dir).context("cannot look at", jail.dir())? {
+        return Ok(0);
+    }
+    Ok(btrfs::children(&dir).context("cannot list the subvolumes of", jail.dir())?.len())
+}
+
+/// Quotas have the kernel count every extent anew for each snapshot, and each deletion of one.
+pub(super) fn quota(settings: &Settings, parts: &mut Parts) {
     // Snapshots are made only where both are on one file system.
     let dir = &settings.jail_dir;
     match counts_extents(dir) {
