@@ -79,6 +79,28 @@ pub(crate) fn read_small(file: File, path: &Path) -> Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Whether there is anything of this name; a link is, wherever it leads.
+pub fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).context("cannot look at", path),
+    }
+}
+
+/// Renames, and returns when both directories are on disk.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).context("cannot rename", from)?;
+    sync_dir_of(to)?;
+    if parent(from) == parent(to) { Ok(()) } else { sync_dir_of(from) }
+}
+
+/// Has what was done to a name on disk.
+pub fn sync_dir_of(path: &Path) -> Result<()> {
+    let dir = parent(path);
+    File::open(dir).and_then(|dir| dir.sync_all()).context("cannot sync", dir)
+}
+
 /// Makes the directory and its parents, mode 0755 less the umask; one that is there is fine.
 pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).context("cannot create directory", path)

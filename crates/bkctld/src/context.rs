@@ -162,6 +162,29 @@ impl Context {
         self.for_each_at_once(command, names, at_once, act)
     }
 
+    /// As [`Context::for_each`], for what cannot be taken back: asks for each jail first, unless forced.
+    /// Where the answer is no, nothing is done about that jail.
+    pub fn for_each_agreed(
+        &self,
+        command: &str,
+        names: &[JailName],
+        (verb, explanation): (&str, &str),
+        act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
+    ) -> Exit {
+        let asks = |name: &JailName| {
+            self.ui.confirm(&format!("Are you sure you want to {verb} jail '{name}'?"), explanation)
+        };
+        let unasked = self.settings.force || self.settings.dry_run;
+        let agreed: Vec<JailName> = names.iter().filter(|name| unasked || asks(name)).cloned().collect();
+        if agreed.is_empty() && !names.is_empty() {
+            return Exit::AnsweredNo;
+        }
+        match self.for_each(command, &agreed, act) {
+            Exit::Done if agreed.len() < names.len() => Exit::AnsweredNo,
+            exit => exit,
+        }
+    }
+
     /// The same, so many at once.
     pub fn for_each_at_once(
         &self,

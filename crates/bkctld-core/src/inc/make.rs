@@ -94,6 +94,21 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
     Ok(Outcome::Made(Made { name, record }))
 }
 
+/// Copies the jail's whole tree into `new`, an empty directory at `path` that is out of its client's
+/// reach, as faithfully as an inc is, and syncs it. Gives back what the copy lacks, and why.
+///
+/// # Errors
+/// No room for it, told before anything is copied; a disk that becomes full or fails.
+pub fn copy_whole(
+    jail: &Jail,
+    new: OwnedFd,
+    path: &Path,
+    threads: NonZeroUsize,
+    progress: &Progress,
+) -> Result<Vec<String>> {
+    detached::copy_whole(open_jail(jail)?, new, path, threads, progress).for_jail(jail.name())
+}
+
 fn open_jail(jail: &Jail) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(CWD, jail.dir(), flags, Mode::empty()) {

@@ -20,7 +20,7 @@ mod times;
 
 pub use delete::{Deleted, clear_leftovers, delete};
 pub use list::{jails_with_incs, list};
-pub use make::{Made, MakeOptions, Outcome, make};
+pub use make::{Made, MakeOptions, Outcome, copy_whole, make};
 pub use name::IncName;
 pub use pattern::IncPattern;
 pub use protect::{Protection, protection, set_protection};

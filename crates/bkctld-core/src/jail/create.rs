@@ -91,7 +91,7 @@ fn does_something(script: &[u8]) -> bool {
 
 /// A btrfs subvolume, so that it can be snapshot, else a directory. Nobody but root looks into it:
 /// it holds another machine's files.
-fn make_top(dir: &Path) -> Result<()> {
+pub(super) fn make_top(dir: &Path) -> Result<()> {
     let parent = dir.parent().unwrap_or(Path::new("/"));
     let parent_dir = File::open(parent).context("cannot open", parent)?;
     if btrfs::is_btrfs(&parent_dir).context("cannot tell the file system of", parent)? {

@@ -1,6 +1,7 @@
 //! A jail: its name, its port, its place on disk.
 
 mod address;
+mod archive;
 mod authorized_keys;
 mod client_file;
 mod convert;
@@ -20,6 +21,7 @@ mod version;
 use std::path::{Path, PathBuf};
 
 pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
+pub use archive::{Archive, Way};
 pub use authorized_keys::{Key, Keys};
 pub use client_file::{ClientFile, NotAFile};
 pub use convert::{Conversion, ConversionStep, WasOn};
@@ -29,13 +31,13 @@ pub use list::{Ports, list};
 pub use name::JailName;
 pub use port::Port;
 pub use remove::{clear_leftovers, remove};
-pub use rename::{Rename, ServiceBefore, Step, What, unfinished};
+pub use rename::{Rename, ServiceBefore, Step, What};
 pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
 pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 
 use crate::config::Settings;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::lock::Lock;
 use crate::original::{self, ServedBy};
 
@@ -49,6 +51,25 @@ const VERSION: &str = "version";
 /// What the names of a jail in the making, and of one on its way out, begin with.
 const MAKING: &str = ".init-";
 const REMOVING: &str = ".remove-";
+
+/// The commands that are to be run again, because they were interrupted half way.
+pub fn unfinished(settings: &Settings) -> Result<Vec<String>> {
+    let mut commands = rename::unfinished(settings)?;
+    commands.extend(archive::unfinished(settings)?.iter().map(|name| format!("bkctld archive {name}")));
+    Ok(commands)
+}
+
+/// The jails for which there is a hidden name in `JAILDIR` with this prefix, sorted.
+fn hidden(settings: &Settings, prefix: &str) -> Result<Vec<JailName>> {
+    let dir = &settings.jail_dir;
+    let mut names: Vec<JailName> = Vec::new();
+    for entry in std::fs::read_dir(dir).context("cannot read JAILDIR", dir)? {
+        let name = entry.context("cannot read JAILDIR", dir)?.file_name();
+        names.extend(name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse().ok()));
+    }
+    names.sort();
+    Ok(names)
+}
 
 /// Where everything of one jail lies. The value says nothing about whether it exists; which format
 /// the jail has is looked at once, when the value is made.

@@ -6,14 +6,14 @@
 //! for the same rename again. In between, the jail has no policy under its new name, and its incs none
 //! under the old one: `inc` makes none of it, and `rm` deletes none.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Jail, JailName, remove};
+use super::{Jail, JailName, hidden, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
@@ -85,22 +85,15 @@ struct Intent {
     service: ServiceBefore,
 }
 
-/// The renames that an interruption has left unfinished: old and new name.
-pub fn unfinished(settings: &Settings) -> Result<Vec<(JailName, String)>> {
-    let dir = &settings.jail_dir;
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).context("cannot read JAILDIR", dir)? {
-        let name = entry.context("cannot read JAILDIR", dir)?.file_name();
-        let Some(from) = name.to_str().and_then(|name| name.strip_prefix(INTENT)?.parse::<JailName>().ok())
-        else {
-            continue;
-        };
+/// The commands that finish what interrupted renames have left.
+pub(super) fn unfinished(settings: &Settings) -> Result<Vec<String>> {
+    let mut commands = Vec::new();
+    for from in hidden(settings, INTENT)? {
         if let Some(intent) = Intent::read(&Jail::new(settings, from.clone()))? {
-            found.push((from, intent.to));
+            commands.push(format!("bkctld rename {from} {}", text::printable(intent.to.as_bytes())));
         }
     }
-    found.sort();
-    Ok(found)
+    Ok(commands)
 }
 
 impl Intent {
@@ -134,7 +127,7 @@ impl Intent {
             file.sync_all()
         };
         write().context("cannot write", &path)?;
-        synced(&path)
+        file::sync_dir_of(&path)
     }
 }
 
@@ -205,7 +198,7 @@ impl Rename {
         let mut steps = Vec::new();
         for step in self.candidates() {
             // Records of a name that no jail has are of one that was archived or taken away by hand.
-            if step.what != What::Records && is_there(&step.to)? {
+            if step.what != What::Records && file::exists(&step.to)? {
                 let what = match step.what {
                     What::Jail => "jail",
                     What::Incs => "incs",
@@ -213,7 +206,7 @@ impl Rename {
                 };
                 return Err(Error::TargetExists { what, path: step.to });
             }
-            if is_there(&step.from)? {
+            if file::exists(&step.from)? {
                 steps.push(step);
             }
         }
@@ -224,12 +217,12 @@ impl Rename {
     fn rest(&self) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for step in self.candidates() {
-            if !is_there(&step.from)? {
+            if !file::exists(&step.from)? {
                 continue;
             }
             // A policy's link is made anew before the old one goes; records may be new ones.
             let may_be_there = matches!(step.what, What::Policy | What::Records);
-            if is_there(&step.to)? && !may_be_there {
+            if file::exists(&step.to)? && !may_be_there {
                 return Err(Error::Refused(format!(
                     "the interrupted rename of '{}' to '{}' cannot be finished, as both {} and {} exist: \
                      move one of them away, then run it again",
@@ -294,7 +287,7 @@ impl Rename {
             made => made.context("cannot make link", &step.to)?,
         }
         fs::remove_file(&step.from).context("cannot delete", &step.from)?;
-        synced(&step.to)
+        file::sync_dir_of(&step.to)
     }
 
     /// All is done, the service included: the rename is forgotten.
@@ -307,20 +300,6 @@ impl Rename {
     }
 }
 
-fn is_there(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).context("cannot look at", path),
-    }
-}
-
 fn moved(step: &Step) -> Result<()> {
-    fs::rename(&step.from, &step.to).context("cannot rename", &step.from)?;
-    synced(&step.to)
-}
-
-fn synced(path: &Path) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    File::open(dir).and_then(|dir| dir.sync_all()).context("cannot sync", dir)
+    file::rename(&step.from, &step.to)
 }

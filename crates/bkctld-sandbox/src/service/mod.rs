@@ -8,6 +8,7 @@ use std::process::Command;
 
 use bkctld_core::config::ServiceManager;
 use bkctld_core::error::{IoContext, JailContext, Result};
+use bkctld_core::jail::ServiceBefore;
 use bkctld_core::lock::Lock;
 use bkctld_core::original::{self, ServedBy, nspawn};
 use bkctld_core::{Error, Jail, Settings, jail, systemctl};
@@ -99,20 +100,24 @@ pub fn stop_for_good(settings: &Settings, jail: &Jail) -> Result<()> {
     }
 }
 
-/// Whether the server's init starts the jail's listener at boot, by a unit of its own.
-pub fn starts_at_boot(settings: &Settings, jail: &Jail) -> Result<bool> {
-    match manager(settings) {
-        Manager::Systemd => systemd::is_enabled(jail).for_jail(jail.name()),
-        Manager::Background => Ok(false),
-    }
+/// What [`stop_for_good`] takes from the jail, to be given to [`restore`].
+pub fn before(settings: &Settings, jail: &Jail) -> Result<ServiceBefore> {
+    let at_boot = match manager(settings) {
+        Manager::Systemd => systemd::is_enabled(jail).for_jail(jail.name())?,
+        Manager::Background => false,
+    };
+    Ok(ServiceBefore { on: jail.is_on()?, at_boot })
 }
 
-/// Has the server's init start the jail's listener at boot.
-pub fn start_at_boot(settings: &Settings, jail: &Jail) -> Result<()> {
-    match manager(settings) {
-        Manager::Systemd => systemd::enable(jail).for_jail(jail.name()),
-        Manager::Background => Ok(()),
+/// Gives the jail, perhaps under another name, the service that it had.
+pub fn restore(settings: &Settings, jail: &Jail, before: ServiceBefore) -> Result<()> {
+    if before.at_boot && manager(settings) == Manager::Systemd {
+        systemd::enable(jail).for_jail(jail.name())?;
     }
+    if before.on {
+        start(settings, jail)?;
+    }
+    Ok(())
 }
 
 /// Has what serves the jail pick up the changed configuration; sessions go on.

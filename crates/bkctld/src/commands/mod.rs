@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod archive;
 mod check_canary;
 mod check_incs;
 mod check_jails;
@@ -69,6 +70,8 @@ commands! {
     Update(update) = "update",
     /// Delete a jail, its incs and its configuration
     Remove(remove) = "remove",
+    /// Stop a jail and move it to the archive; its incs go on expiring
+    Archive(archive) = "archive",
     /// Rename a jail with its incs, configuration and firewall rules
     Rename(rename) = "rename",
     /// Start a jail's SSH service

@@ -22,27 +22,15 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         return clear_leftovers(context).map(|()| Exit::Done);
     }
     let names = context.names(&arguments.target)?;
-    let mut agreed = Vec::new();
-    for name in &names {
-        if context.settings.force || context.settings.dry_run || asks(context, name) {
-            agreed.push(name.clone());
-        }
-    }
-    if agreed.is_empty() && !names.is_empty() {
-        return Ok(Exit::AnsweredNo);
-    }
-    let exit = context.for_each("remove", &agreed, |name| remove(context, name));
+    let exit =
+        context.for_each_agreed("remove", &names, ("delete", EXPLANATION), |name| remove(context, name));
     clear_leftovers(context)?;
-    Ok(if exit == Exit::Done && agreed.len() < names.len() { Exit::AnsweredNo } else { exit })
+    Ok(exit)
 }
 
 /// A removal that could not finish has left a hidden directory, of a jail that is listed no more.
 fn clear_leftovers(context: &Context) -> Result<(), Failure> {
     if context.settings.dry_run { Ok(()) } else { Ok(jail::clear_leftovers(&context.settings)?) }
-}
-
-fn asks(context: &Context, name: &JailName) -> bool {
-    context.ui.confirm(&format!("Are you sure you want to delete jail '{name}'?"), EXPLANATION)
 }
 
 fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {

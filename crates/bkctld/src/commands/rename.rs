@@ -33,13 +33,14 @@ fn rename(context: &Context, old: &JailName, new: &JailName) -> Result<Outcome, 
     }
     let _locks = locks(context, [old, new])?;
     let rename = Rename::plan(&context.settings, old, new)?;
-    let before = service_now(context, rename.from())?.or(rename.interrupted.unwrap_or_default());
+    let before =
+        service::before(&context.settings, rename.from())?.or(rename.interrupted.unwrap_or_default());
     let sessions = session::active(rename.from())?.len();
     rename.begin(before)?;
     if let Err(error) = stop_and_carry_out(context, &rename) {
         return Err(undo_or_tell(context, &rename, before, error));
     }
-    let restored = restore(context, rename.to(), before);
+    let restored = service::restore(&context.settings, rename.to(), before);
     rename.finish()?;
     if let Err(failure) = restored {
         return Err(Failure::error(format!("jail '{old}' is renamed to '{new}', but is off: {failure}")));
@@ -91,23 +92,9 @@ fn with_plan(outcome: Outcome, rename: &Rename, sessions: usize) -> Outcome {
         .with("steps", json!(rename.steps))
 }
 
-fn service_now(context: &Context, jail: &Jail) -> Result<ServiceBefore, Failure> {
-    Ok(ServiceBefore { on: jail.is_on()?, at_boot: service::starts_at_boot(&context.settings, jail)? })
-}
-
 fn stop_and_carry_out(context: &Context, rename: &Rename) -> Result<(), Failure> {
     service::stop_for_good(&context.settings, rename.from())?;
     Ok(rename.carry_out(&context.settings)?)
-}
-
-fn restore(context: &Context, jail: &Jail, before: ServiceBefore) -> Result<(), Failure> {
-    if before.at_boot {
-        service::start_at_boot(&context.settings, jail)?;
-    }
-    if before.on {
-        service::start(&context.settings, jail)?;
-    }
-    Ok(())
 }
 
 /// As long as the jail has its old name, nothing has happened to it but that it is off.
@@ -118,7 +105,7 @@ fn undo_or_tell(context: &Context, rename: &Rename, before: ServiceBefore, error
             "{error}; the jail is renamed, the rest is not: 'bkctld rename {old} {new}' again finishes it"
         ));
     }
-    let undone = restore(context, rename.from(), before).and_then(|()| Ok(rename.finish()?));
+    let undone = service::restore(&context.settings, rename.from(), before).and_then(|()| rename.finish());
     match undone {
         Ok(()) => error,
         Err(second) => Failure::error(format!("{error}; and jail '{old}' is off: {second}")),

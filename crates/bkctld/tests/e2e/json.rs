@@ -9,15 +9,16 @@ as_root! {
         client.ssh("true").ok();
         server.bkctld(&["init", "b"]).ok();
         let key = client.file("id.pub");
-        let commands: [&[&str]; 29] = [
+        let commands: &[&[&str]] = &[
             &["status"], &["status", "a"], &["status", "all"], &["list"], &["report"], &["stats"], &["metrics"], &["log", "a"], &["key", "a"],
             &["key", "a", &key], &["port", "a"], &["port", "b", "auto"], &["port", "b", "5000"], &["ip", "a"],
             &["ip", "b", "192.0.2.1"], &["is-on", "a"], &["inc"], &["inc", "b"], &["check-jails"], &["check-incs"], &["rm"], &["reload", "a"],
             &["restart", "a"], &["update", "all"], &["init", "c"], &["-f", "remove", "c"], &["stop", "all"], &["firewall", "all"], &["rename", "b", "d"],
+            &["-f", "archive", "d"],
         ];
         for args in commands {
             let mut all = vec!["--json"];
-            all.extend(args);
+            all.extend(*args);
             let ran = server.bkctld(&all).ok();
             let json = ran.json();
             assert_eq!(json["version"], 1, "{}", ran.told());

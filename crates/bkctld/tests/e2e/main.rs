@@ -9,6 +9,7 @@
 
 mod support;
 
+mod archive;
 mod attacks_from_inside;
 mod attacks_on_history;
 mod bad_input;

@@ -144,6 +144,8 @@ as_root! {
         sh(&format!("mount --bind {conf} {conf}"));
         let ran = server.bkctld(&["rename", "a", "b"]).refuses(&["a.d", "bkctld rename a b"]);
         assert!(!ran.err().contains("No such"), "{}", ran.told());
+        let text = "CRITICAL - an interrupted command has to be run again: 'bkctld rename a b'";
+        server.bkctld(&["check-setup"]).exits(2).says(text);
         // Neither another name nor a new jail gets between.
         server.bkctld(&["rename", "a", "c"]).refuses(&["bkctld rename a b"]);
         // Without its policy no inc is made, and none is deleted.

@@ -1,5 +1,5 @@
 //! Whether the server is set up as backups need it: the disk, the firewall, the jails' services, the
-//! runs of `inc` and `rm`, the shared programs. One file for each of them.
+//! runs of `inc` and `rm`, commands left half way, the shared programs. One file for each of them.
 
 mod disk;
 mod firewall;
@@ -7,6 +7,7 @@ mod operations;
 mod runtime;
 mod services;
 mod subvolumes;
+mod unfinished;
 
 use std::fmt::Display;
 
@@ -36,6 +37,7 @@ pub fn setup(
         }
         Err(error) => parts.unknown("state", error),
     }
+    unfinished::check(settings, &mut parts);
     operations::check(settings, now, &mut parts);
     subvolumes::quota(settings, &mut parts);
     Report::new(parts.findings).with_measures(parts.measures)

@@ -71,7 +71,12 @@ pub(super) fn build(
             let (room, names) = space::check(again, &new, threads).context("cannot look at", &path)?;
             progress.expect(names);
             if let Room::Missing { needed, free } = room {
-                return Err(no_room(inc_dir, needed, free));
+                return Err(no_room(
+                    "inc",
+                    inc_dir,
+                    ": all files must be copied, since no earlier inc can be shared with",
+                    (needed, free),
+                ));
             }
         }
     }
@@ -123,11 +128,41 @@ pub(super) fn drop_old_indexes(inc_dir: &Path, incs: &[IncName]) -> Result<()> {
     Ok(())
 }
 
-fn no_room(inc_dir: &Path, needed: u64, free: u64) -> Error {
+/// Copies the whole tree into `new`, an empty directory at `path`, as faithfully as an inc of it would
+/// be, and syncs it. Gives back what the copy lacks.
+pub(super) fn copy_whole(
+    live: OwnedFd,
+    new: OwnedFd,
+    path: &Path,
+    threads: NonZeroUsize,
+    progress: &Progress,
+) -> Result<Vec<String>> {
+    let again = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 0).context("cannot open", path);
+    drop_inherited_acls(&new).context("cannot set the access list of", path)?;
+    let (room, names) = space::check(again(&live)?, &new, threads).context("cannot look at", path)?;
+    progress.expect(names);
+    if let Room::Missing { needed, free } = room {
+        return Err(no_room(
+            "archive",
+            path.parent().unwrap_or(path),
+            ", which is on another file system",
+            (needed, free),
+        ));
+    }
+    // No inc will be built on this one.
+    let no_index = OpenOptions::new().write(true).open("/dev/null").context("cannot open", "/dev/null")?;
+    let begun = signature::ctime(&fstat(&new).context("cannot look at", path)?);
+    let build = Build::new(live, again(&new)?, None, Writer::new(no_index), begun, progress, path)?;
+    let (_, _, built) = build.run(threads)?;
+    syncfs(&new).context("cannot sync", path)?;
+    Ok(built.warnings)
+}
+
+fn no_room(what: &str, dir: &Path, why: &str, (needed, free): (u64, u64)) -> Error {
     Error::Refused(format!(
-        "no room for the inc in {}: all files must be copied, since no earlier inc can be shared with; \
-         that takes {}, free are {}, so {} are missing; make room or delete incs",
-        text::path(inc_dir),
+        "no room for the {what} in {}{why}; that takes {}, free are {}, so {} are missing; make room or \
+         delete incs",
+        text::path(dir),
         text::bytes(needed),
         text::bytes(free),
         text::bytes(needed.saturating_sub(free)),

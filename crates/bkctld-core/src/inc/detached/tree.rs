@@ -186,7 +186,7 @@ impl<'a> Build<'a> {
         };
         if parent.depth() >= MAX_DEPTH {
             return Err(Halt::Fatal(Error::Refused(format!(
-                "the jail has directories more than {MAX_DEPTH} levels deep, of which no inc is made; \
+                "the jail has directories more than {MAX_DEPTH} levels deep, of which no copy is made; \
                  remove them from its data"
             ))));
         }
@@ -389,7 +389,7 @@ pub(super) fn no_space_said(error: Error) -> Error {
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
         {
             Error::Refused(format!(
-                "the disk became full while the inc was made ({}: {source}); what was made of it is \
+                "the disk became full while the copy was made ({}: {source}); what was made of it is \
                  removed; make room or delete incs",
                 crate::text::path(&path)
             ))

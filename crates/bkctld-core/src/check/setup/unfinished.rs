@@ -1,0 +1,18 @@
+//! Commands that were interrupted half way and that nobody has run again.
+
+use super::Parts;
+use crate::check::report::Severity;
+use crate::config::Settings;
+use crate::jail;
+
+pub(super) fn check(settings: &Settings, parts: &mut Parts) {
+    match jail::unfinished(settings) {
+        Ok(commands) => {
+            for command in commands {
+                let text = format_args!("an interrupted command has to be run again: '{command}'");
+                parts.add("unfinished", Severity::Critical, text);
+            }
+        }
+        Err(error) => parts.unknown("unfinished", error),
+    }
+}
