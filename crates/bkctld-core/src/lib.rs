@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod file;

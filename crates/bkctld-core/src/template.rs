@@ -22,11 +22,13 @@ pub enum Template {
     IncsPolicy,
     /// The thresholds of checks.
     CheckPolicy,
+    /// The script by which a client pushes.
+    Client,
 }
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 7] = [
+    pub const ALL: [Template; 8] = [
         Template::Passwd,
         Template::Shadow,
         Template::Group,
@@ -34,6 +36,7 @@ impl Template {
         Template::Sshrc,
         Template::IncsPolicy,
         Template::CheckPolicy,
+        Template::Client,
     ];
 
     /// The name of its file.
@@ -46,6 +49,7 @@ impl Template {
             Template::Sshrc => "sshrc",
             Template::IncsPolicy => "incs_policy.tpl",
             Template::CheckPolicy => "check_policy.tpl",
+            Template::Client => "client.sh",
         }
     }
 
@@ -71,6 +75,7 @@ impl Template {
             Template::Sshrc => include_str!("../../../templates/sshrc"),
             Template::IncsPolicy => include_str!("../../../templates/incs_policy.tpl"),
             Template::CheckPolicy => include_str!("../../../templates/check_policy.tpl"),
+            Template::Client => include_str!("../../../templates/client.sh"),
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct SshdConfig {
 /// The kinds of host key that sshd looks for by itself, where no `HostKey` line names any.
 const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
 
+fn host_key_file(kind: &str) -> String {
+    format!("/etc/ssh/ssh_host_{kind}_key")
+}
+
 /// A value of `ListenAddress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
@@ -175,13 +179,20 @@ impl SshdConfig {
     /// usual names; all of them where there is no such line. A key of another name is the
     /// administrator's own.
     pub fn host_keys(&self) -> Result<Vec<&'static str>> {
-        let directives = self.named("hostkey")?;
-        let mut named = Vec::new();
-        for directive in &directives {
-            named.push(text::printable(self.first(directive)?).into_owned());
+        let files = self.host_key_files()?;
+        Ok(HOST_KEYS.into_iter().filter(|kind| files.contains(&host_key_file(kind))).collect())
+    }
+
+    /// The paths, inside of the jail, of the host keys that sshd shows where they exist.
+    pub fn host_key_files(&self) -> Result<Vec<String>> {
+        let mut files = Vec::new();
+        for directive in self.named("hostkey")? {
+            files.push(text::printable(self.first(&directive)?).into_owned());
         }
-        let asked = |kind: &&str| named.contains(&format!("/etc/ssh/ssh_host_{kind}_key"));
-        Ok(HOST_KEYS.into_iter().filter(|kind| directives.is_empty() || asked(kind)).collect())
+        if files.is_empty() {
+            files.extend(HOST_KEYS.iter().map(|kind| host_key_file(kind)));
+        }
+        Ok(files)
     }
 
     /// The value of `LogLevel`, where there is one.

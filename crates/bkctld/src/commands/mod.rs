@@ -5,6 +5,7 @@ mod check_canary;
 mod check_incs;
 mod check_jails;
 mod check_setup;
+mod client;
 mod convert_v2;
 mod firewall;
 mod inc;
@@ -106,6 +107,8 @@ commands! {
     Key(key) = "key",
     /// Show or set a jail's port
     Port(port) = "port",
+    /// Print the script by which the jail's client pushes
+    Client(client) = "client",
     /// Show the addresses that may connect; add one, or take one away
     Ip(ip) = "ip",
     /// Write a jail's firewall rules anew
