@@ -96,6 +96,9 @@ fn plan_policy(jail: &Jail) -> Result<PolicyUpgrade> {
     if meta.is_dir() {
         return Ok(if has_new { PolicyUpgrade::Done } else { PolicyUpgrade::Missing });
     }
+    if !meta.is_file() {
+        return Err(Error::Refused(format!("{} is no regular file", text::path(old))));
+    }
     if has_new && !is_same(old, &new)? {
         return Err(Error::Refused(format!(
             "{} and {} differ: the latter is in use, delete the one that is not meant",

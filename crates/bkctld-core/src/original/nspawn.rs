@@ -125,7 +125,9 @@ pub fn start(jail: &Jail) -> Result<()> {
 /// Has the container's sshd read its configuration again, as the original did; sessions go on.
 pub fn reload(jail: &Jail) -> Result<()> {
     let main = systemctl::property(&unit(jail), "MainPID")?;
-    let sshd = main.parse().ok().and_then(Pid::from_raw).and_then(only_child).and_then(only_child);
+    let init = main.parse().ok().and_then(Pid::from_raw).and_then(|nspawn| children(nspawn).next());
+    // What a session has left behind is a child of process 1, too, and younger.
+    let sshd = init.and_then(|init| children(init).find(|child| is_sshd(*child)));
     let Some(sshd) = sshd else {
         return Err(Error::Refused(format!(
             "the sshd of {} is not found: `bkctld restart {}` takes the jail over",
@@ -136,12 +138,18 @@ pub fn reload(jail: &Jail) -> Result<()> {
     kill_process(sshd, Signal::HUP).context("cannot signal", "sshd")
 }
 
-/// nspawn's child is the container's process 1, whose child is the sshd that listens; sessions are
-/// the children of that one.
-fn only_child(pid: Pid) -> Option<Pid> {
+/// The oldest first. nspawn's child is the container's process 1, whose child is the sshd that
+/// listens; sessions are the children of that one.
+fn children(pid: Pid) -> impl Iterator<Item = Pid> {
     let pid = pid.as_raw_nonzero();
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    Pid::from_raw(children.split_ascii_whitespace().next()?.parse().ok()?)
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let pids: Vec<Pid> =
+        text.split_ascii_whitespace().filter_map(|word| Pid::from_raw(word.parse().ok()?)).collect();
+    pids.into_iter()
+}
+
+fn is_sshd(pid: Pid) -> bool {
+    fs::read(format!("/proc/{}/comm", pid.as_raw_nonzero())).is_ok_and(|comm| comm == b"sshd\n")
 }
 
 /// Has the server's init know nothing of the container any more, and deletes what the original left

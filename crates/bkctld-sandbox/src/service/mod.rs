@@ -81,13 +81,14 @@ pub fn stop(settings: &Settings, jail: &Jail) -> Result<Change> {
         systemd::stop(jail).for_jail(jail.name())?;
     }
     control::stop(jail).for_jail(jail.name())?;
-    let stop_original = match original::serves(jail)? {
-        Some(ServedBy::Nspawn) => nspawn::stop,
-        Some(ServedBy::Chroot) => chroot::stop,
-        Some(ServedBy::Bkctld) | None => return Ok(change),
-    };
-    stop_original(jail).for_jail(jail.name())?;
-    Ok(Change::Made)
+    let by_original = original::serves(jail)?;
+    if by_original == Some(ServedBy::Nspawn) {
+        nspawn::stop(jail).for_jail(jail.name())?;
+    } else if jail.has_old_layout() {
+        // Also where no process is there: it may have left its mounts.
+        chroot::stop(jail).for_jail(jail.name())?;
+    }
+    Ok(if by_original.is_some() { Change::Made } else { change })
 }
 
 /// Stops what serves the jail, and has the server's init know nothing of it any more.

@@ -43,22 +43,28 @@ fn convert(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
         Conversion::plan(jail)?;
         if jail.is_on()? {
             was_on.note()?;
-            service::stop(&context.settings, jail)?;
         }
+        service::stop(&context.settings, jail)?;
         // Once more: until here the client could change what is looked at.
         Conversion::plan(jail)?.carry_out(&context.settings)?;
     }
     if !was_on.is_noted() {
         return Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has version 2 now")));
     }
-    let started = service::start(&context.settings, &Jail::open(&context.settings, name.clone())?);
+    let started = start(context, &Jail::open(&context.settings, name.clone())?);
     was_on.forget()?;
     match started {
-        Ok(_) => {
+        Ok(()) => {
             Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has version 2 now, and is on again")))
         }
         Err(error) => {
             Err(Failure::error(format!("jail '{name}' has version 2 now, but does not start: {error}")))
         }
     }
+}
+
+/// A run that was killed may have left a supervisor that is about to start the listener: it is ended
+/// first, so that this one hears what its own start says.
+fn start(context: &Context, jail: &Jail) -> bkctld_core::Result<()> {
+    if jail.is_listening()? { Ok(()) } else { service::restart(&context.settings, jail) }
 }

@@ -115,6 +115,12 @@ fn print(context: &Context, jails: &[Status]) {
         if jail.isolation == Isolation::Compat {
             addresses.push_str(" ISOLATION=compat");
         }
+        // Likewise: what the original still runs has not the isolation of ours.
+        match jail.served_by {
+            Some(ServedBy::Nspawn) => addresses.push_str(" (by systemd-nspawn)"),
+            Some(ServedBy::Chroot) => addresses.push_str(" (in a chroot)"),
+            Some(ServedBy::Bkctld) | None => {}
+        }
         context
             .ui
             .line(table::row(&WIDTHS, &[jail.name.as_str(), jail.status, &port, &retention, &addresses]));

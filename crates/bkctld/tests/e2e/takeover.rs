@@ -182,6 +182,30 @@ as_root! {
         assert!(killed_in_the_middle > 0, "no run was killed in its middle");
     }
 
+    fn what_a_dead_sshd_of_version_1_had_mounted_is_in_nobodys_way() {
+        let server = Server::on(FsKind::Ext4);
+        for (name, port, command) in [("old", OLD_PORT, "convert-v2"), ("other", OLD_PORT + 1, "remove")] {
+            original::old_jail(&server, FsKind::Ext4, name, port);
+            original::start_old(&server, name, port);
+            sh(&format!("kill $(cat {}/run/sshd.pid)", server.jail(name).display()));
+            wait_for("the jail is off", || server.bkctld(&["is-on", name]).code == 100);
+            assert!(server.jail(name).join("proc/self").exists());
+            server.bkctld(&["-f", command, name]).ok();
+        }
+        server.bkctld(&["is-on", "old"]).exits(100);
+        assert_eq!(server.bkctld(&["list"]).ok().lines(), ["old"]);
+    }
+
+    fn a_version_1_jail_that_runs_is_removed_with_what_it_runs() {
+        let server = Server::on(FsKind::Ext4);
+        let client = original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
+        original::start_old(&server, "old", OLD_PORT);
+        let held = client.hold();
+        server.bkctld(&["-f", "remove", "old"]).ok();
+        held.ended();
+        assert!(!server.jail("old").exists() && !server.greets(OLD_PORT) && !server.path("conf/old").exists());
+    }
+
     fn convert_v2_refuses_what_it_could_not_move_and_changes_nothing() {
         let server = Server::on(FsKind::Ext4);
         original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
@@ -239,7 +263,7 @@ as_root! {
         let line = sh("date -u '+%Y-%m-%d %H:%M:%S web'");
         client.ssh_reading(line.as_bytes(), "cat > /data/zzz_evobackup/canary").ok();
         server.take_inc(0, "web");
-        for check in [&["check-jails"][..], &["check-incs", "all"], &["check-incs", "last"], &["check-canary"]] {
+        for check in [&["check-jails"][..], &["check-incs", "all"], &["check-incs", "last"], &["check-canary"], &["check-setup"]] {
             let ran = server.bkctld(check).ok();
             assert!(ran.err().is_empty(), "{}", ran.told());
         }
@@ -253,6 +277,7 @@ as_root! {
         server.bkctld(&["is-on", "old"]).ok();
         let status = server.status("old");
         assert_eq!((&status["status"], &status["served_by"]), (&"ON".into(), &"chroot".into()));
+        server.bkctld(&["status", "old"]).ok().says("0.0.0.0/0 (in a chroot)");
         server.bkctld(&["-n", "stop", "old"]).ok();
         server.bkctld(&["is-on", "old"]).ok();
         server.bkctld(&["stop", "old"]).ok();
