@@ -75,6 +75,11 @@ as_root! {
         assert_eq!(offered(&server, &["bkctld", "inc", "db", "web0"]), ["web01", "web02"]);
         assert_eq!(offered(&server, &["bkctld", "port", "db", "a"]), ["auto"]);
         assert_eq!(offered(&server, &["bkctld", "ip", "db", "a"]), ["all"]);
+        for inc in ["2026-03-01-02", "2026-03-02-02"] {
+            write(&server.path("backup/incs/web01").join(inc).join("version"), "2");
+        }
+        assert_eq!(offered(&server, &["bkctld", "inc-lock", "web"]), ["web01", "web02"]);
+        assert_eq!(offered(&server, &["bkctld", "inc-unlock", "web01/2026-03-02"]), ["web01/2026-03-02-02"]);
     }
 
     fn the_jails_are_those_of_the_configuration_that_the_line_names() {

@@ -318,6 +318,63 @@ as_root! {
         assert!(rules().contains("--dport 2500") && !rules().contains("--dport 2223"), "{}", rules());
     }
 
+    fn an_original_on_the_other_side_finds_what_it_calls() {
+        let (here, there) = Machine::pair(FsKind::Ext4);
+        // Each of these is one ssh of the original's `sync`, in its order.
+        let asks = |command: &str| run(here.command("ssh", &["-o", "BatchMode=yes", "10.9.0.2", command]));
+        let version = asks("grep ^VERSION= /usr/lib/bkctld/includes").ok();
+        assert_eq!(version.out().trim(), format!("VERSION=\"{}\"", env!("CARGO_PKG_VERSION")));
+        asks("/usr/lib/bkctld/bkctld-is-on a 2>/dev/null").exits(2);
+        asks("/usr/lib/bkctld/bkctld-init a").ok();
+        assert_eq!(asks("/usr/lib/bkctld/bkctld-jail-version a").ok().out().trim(), "2");
+        there.set("FIREWALL_RULES=/etc/rules");
+        asks("/usr/lib/bkctld/bkctld-firewall a").ok();
+        assert!(there.sh("cat /etc/rules").contains("#a"));
+        asks("/usr/lib/bkctld/bkctld-is-on a 2>/dev/null").exits(100);
+        asks("/usr/lib/bkctld/bkctld-start a").ok();
+        asks("/usr/lib/bkctld/bkctld-is-on a 2>/dev/null").ok();
+        asks("/usr/lib/bkctld/bkctld-reload a").ok();
+        asks("/usr/lib/bkctld/bkctld-stop a").ok();
+        assert!(!there.is_on("a"));
+    }
+
+    fn a_jail_moves_to_another_server_as_the_readme_says() {
+        let (here, there) = Machine::pair(FsKind::Ext4);
+        for machine in [&here, &there] {
+            machine.set("NODE=10.9.0.2\nBACKUP_PARTITION=/mnt");
+            machine.sh(&format!("mount --bind {} /mnt", machine.path("backup").display()));
+        }
+        here.bkctld(&["init", "web01"]).ok();
+        let client = Pinned::new(&here, "web01");
+        here.bkctld(&["start", "web01"]).ok();
+        let data = "jails/web01/data";
+        write(&here.path("backup").join(data).join("a/file"), "old");
+        here.bkctld(&["inc", "web01"]).ok();
+        write(&here.path("backup").join(data).join("a/file"), "new");
+
+        let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let readme = fs::read_to_string(readme).unwrap();
+        let (_, task) = readme.split_once("\nMove a jail to another server").expect("the task is in the README");
+        let example = task.split("```").nth(1).unwrap().trim_start_matches("console");
+        here.sh(&example.replace("backup2.example.org", "10.9.0.2").replace("/backup/", "/mnt/"));
+
+        assert_same(&here, &there, "web01");
+        assert!(!here.is_on("web01") && there.is_on("web01"));
+        client.logs_in("10.9.0.2", &there.port("web01")).ok();
+        let same = |below: &str| {
+            Digest::of(&here.path("backup").join(below)).assert_same(&Digest::of(&there.path("backup").join(below)), below);
+        };
+        same(data);
+        let inc = here.sh("ls /mnt/incs/web01");
+        same(&format!("incs/web01/{inc}"));
+        // The next inc there is made as ever.
+        let mut later = there.command("/usr/sbin/bkctld", &["inc", "web01"]);
+        later.env("TZ", "LATER-1");
+        run(later).ok();
+        assert_eq!(there.sh("ls /mnt/incs/web01 | wc -l"), "2");
+        assert_eq!(there.sh("cat /mnt/incs/web01/*/data/a/file"), "oldnew");
+    }
+
     fn an_interrupted_sync_is_completed_by_the_next() {
         let (here, there) = Machine::pair(FsKind::Ext4);
         here.set("NODE=10.9.0.2");
