@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use ipnet::IpNet;
@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::rules::Rules;
 use crate::error::{Error, IoContext, Result};
 use crate::jail::{JailName, Port};
+use crate::runtime::find_program;
 
 const TABLE: &str = "inet bkctld";
 
@@ -137,7 +138,7 @@ pub(super) fn script(rules: &Rules) -> String {
 
 /// Runs the script: all of it holds, or nothing.
 pub(super) fn apply(script: &str) -> Result<()> {
-    let mut child = nft(&["-f", "-"]).stdin(Stdio::piped()).spawn().map_err(not_run)?;
+    let mut child = nft(&["-f", "-"])?.stdin(Stdio::piped()).spawn().context("cannot run", "nft")?;
     if let Some(mut stdin) = child.stdin.take() {
         // What nft did not read it tells about itself.
         let _ = stdin.write_all(script.as_bytes());
@@ -156,7 +157,7 @@ pub(super) fn differences(wanted: &Rules) -> Result<Vec<String>> {
 }
 
 fn listed(arguments: &[&str]) -> Result<Value> {
-    let output = nft(arguments).stdin(Stdio::null()).output().map_err(not_run)?;
+    let output = nft(arguments)?.stdin(Stdio::null()).output().context("cannot run", "nft")?;
     if !output.status.success() {
         return Err(failed(&output));
     }
@@ -236,21 +237,17 @@ fn rule(rule: &Value) -> (Option<String>, usize, Option<String>) {
     (set.map(str::to_owned), statements.len(), verdict.cloned())
 }
 
-fn nft(arguments: &[&str]) -> Command {
-    let mut command = Command::new("nft");
-    command.args(arguments).env("LC_ALL", "C").stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn not_run(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => Error::Refused(
-            "cannot find nft on this server: install the package nftables, or set FIREWALL in the configuration to \
-             something else"
+fn nft(arguments: &[&str]) -> Result<Command> {
+    let program = find_program("nft").ok_or_else(|| {
+        Error::Refused(
+            "cannot find nft on this server: install the package nftables, or set FIREWALL in the configuration \
+             to something else"
                 .to_owned(),
-        ),
-        _ => Error::Io { doing: "cannot run", path: "nft".into(), source: error },
-    }
+        )
+    })?;
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C").stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(command)
 }
 
 fn failed(output: &Output) -> Error {

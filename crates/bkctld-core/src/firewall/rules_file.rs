@@ -90,8 +90,8 @@ fn written_for(line: &[u8]) -> Option<JailName> {
 pub(super) fn write(path: &Path, old: Option<&[u8]>, new: &[u8]) -> Result<()> {
     file::replace(path, mode(path), new)?;
     restart().inspect_err(|_| {
-        // The first error is the one to be told.
-        let _ = put_back(path, old);
+        // The first error is the one to be told. The new lines may be what it stumbled over.
+        let _ = put_back(path, old).and_then(|()| restart());
     })
 }
 

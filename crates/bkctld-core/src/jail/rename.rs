@@ -126,7 +126,10 @@ impl Intent {
             file.write_all(b"\n")?;
             file.sync_all()
         };
-        write().context("cannot write", &path)?;
+        write().context("cannot write", &path).inspect_err(|_| {
+            // Not to be found by the next run, which would begin anew all the same.
+            let _ = fs::remove_file(&path);
+        })?;
         file::sync_dir_of(&path)
     }
 }

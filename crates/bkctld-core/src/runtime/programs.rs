@@ -80,7 +80,8 @@ fn missing(program: &str, package: &str) -> Error {
     ))
 }
 
-fn find(name: &str) -> Option<PathBuf> {
+/// The host's program of this name.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     PROGRAM_DIRS.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())
 }
 

@@ -171,28 +171,19 @@ as_root! {
         server.init("a");
         server.bkctld(&["ip", "a", "192.0.2.7"]).ok();
         let config = fs::read(server.jail("a").join("rootfs/etc/ssh/sshd_config")).unwrap();
-        let bin = server.path("bin");
-        fs::create_dir(&bin).unwrap();
-        let run_without = |args: &[&str]| {
-            let mut command = server.command(args);
-            command.env("PATH", &bin);
-            run(command)
-        };
-        for program in ["ssh-keygen", "sshd"] {
-            let place = sh(&format!("command -v {program}"));
-            std::os::unix::fs::symlink(place.trim(), bin.join(program)).unwrap();
-        }
+        let without = |args: &[&str]| run(elsewhere(&server, "/usr/sbin", "", args));
         for args in [&["ip", "a", "198.51.100.1"][..], &["port", "a", "4000"], &["firewall", "all"]] {
-            run_without(args).refuses(&["install the package nftables", "nothing was"]);
+            without(args).refuses(&["install the package nftables", "nothing was"]);
         }
         // One that is there and fails: its own words, on one line.
-        fs::write(bin.join("nft"), "#!/bin/sh\n/usr/bin/printf 'Error: no \\033[31mkernel\\nmore\\n' >&2\nexit 1\n").unwrap();
-        fs::set_permissions(bin.join("nft"), fs::Permissions::from_mode(0o755)).unwrap();
-        run_without(&["ip", "a", "198.51.100.1"]).refuses(&["Error: no \\u{1b}[31mkernel"]);
+        let failing = "printf '#!/bin/sh\\nprintf \"Error: no \\\\033[31mkernel\\\\nmore\\\\n\" >&2; exit 1\\n' >/usr/sbin/nft; \
+                       chmod 755 /usr/sbin/nft";
+        run(elsewhere(&server, "/usr/sbin", failing, &["ip", "a", "198.51.100.1"]))
+            .refuses(&["Error: no \\u{1b}[31mkernel"]);
         assert_eq!(fs::read(server.jail("a").join("rootfs/etc/ssh/sshd_config")).unwrap(), config);
-        run_without(&["-f", "remove", "a"]).refuses(&["nft"]);
+        without(&["-f", "remove", "a"]).refuses(&["nft"]);
         assert!(server.jail("a").exists());
-        run_without(&["init", "b"]).refuses(&["nft"]);
+        without(&["init", "b"]).refuses(&["nft"]);
         assert_eq!(server.bkctld(&["list"]).ok().lines(), ["a"]);
     }
 
@@ -219,6 +210,92 @@ as_root! {
         fs::write(server.jail("b").join("rootfs/etc/ssh/sshd_config"), "Port x\n").unwrap();
         server.bkctld(&["firewall", "all"]).exits(1).warns("jail 'b'");
         assert!(ours().contains("192.0.2.7 . 2222"));
+    }
+
+    fn a_change_that_fails_afterwards_leaves_the_old_rules() {
+        let server = with_nftables();
+        server.init("a");
+        server.bkctld(&["ip", "a", "192.0.2.7"]).ok();
+        let before = ours();
+        server.volume().remount("ro");
+        server.bkctld(&["ip", "a", "192.0.2.8"]).refuses(&["sshd_config"]);
+        assert_eq!(ours(), before);
+        server.volume().remount("rw");
+        let rules = server.path("rules");
+        server.set("FIREWALL_RULES", &rules.display().to_string());
+        server.set("FIREWALL", "minifirewall");
+        server.volume().remount("ro");
+        server.bkctld(&["port", "a", "4000"]).refuses(&["sshd_config"]);
+        assert!(!rules.exists(), "the rules file is that of a change that was not made");
+        server.volume().remount("rw");
+    }
+
+    fn check_setup_compares_the_running_rules_with_the_wanted_ones() {
+        let server = with_nftables();
+        for name in ["a", "b", "c"] {
+            server.init(name);
+        }
+        let agree = "the firewall's rules are those that the jails want";
+        // All that nft might write in another way than it was told.
+        for address in ["192.0.2.0/31", "192.0.2.2", "192.0.2.3", "128.0.0.0/1", "::/0", "2001:db8::1", "10.0.0.0/8", "10.1.2.3"] {
+            server.bkctld(&["ip", "a", address]).ok();
+            server.bkctld(&["check-setup"]).says(agree);
+        }
+        server.bkctld(&["ip", "b", "::/1"]).ok();
+        server.bkctld(&["port", "c", "22"]).ok();
+        server.bkctld(&["check-setup"]).says(agree);
+        for (damage, words) in [
+            ("delete element inet bkctld jails { 22 }", "set jails lacks 22"),
+            ("add element inet bkctld allowed4 { 11.1.1.1 . 2222 }", "has 11.1.1.1 . 2222"),
+            ("insert rule inet bkctld input accept", "chain of rules was changed"),
+            ("add chain inet bkctld input { policy drop; }", "chain of rules was changed"),
+            ("flush ruleset", "there is no table inet bkctld"),
+        ] {
+            nft(&format!("'{damage}'"));
+            server.bkctld(&["check-setup"]).says("bkctld firewall all").says(words);
+            server.bkctld(&["firewall", "all"]).ok();
+            server.bkctld(&["check-setup"]).says(agree);
+        }
+    }
+
+    fn cron_has_a_shorter_path_and_the_rules_are_written_all_the_same() {
+        let server = with_nftables();
+        server.init("a");
+        let mut command = server.command(&["firewall", "all"]);
+        command.env("PATH", "/usr/bin:/bin");
+        nft("flush ruleset");
+        run(command).ok();
+        assert!(ours().contains("2222"));
+    }
+
+    fn minifirewall_is_restarted_once_and_one_that_fails_changes_nothing() {
+        let server = Server::on(FsKind::Ext4);
+        let (rules, calls) = (server.path("rules"), server.path("calls"));
+        server.set("FIREWALL_RULES", &rules.display().to_string());
+        server.init("a");
+        server.init("b");
+        let minifirewall = |code: u8, args: &[&str]| {
+            fs::write(&calls, "").unwrap();
+            let script = format!("#!/bin/sh\\necho \"$@\" >>{}\\necho broken >&2\\nexit {code}\\n", calls.display());
+            let setup = format!("printf '{script}' >/etc/init.d/minifirewall; chmod 755 /etc/init.d/minifirewall");
+            let ran = run(elsewhere(&server, "/etc/init.d", &setup, args));
+            (ran, fs::read_to_string(&calls).unwrap())
+        };
+        let (ran, called) = minifirewall(0, &["ip", "a", "192.0.2.7"]);
+        ran.ok();
+        assert_eq!(called, "restart\n");
+        let (ran, called) = minifirewall(0, &["ip", "a", "192.0.2.7"]);
+        ran.ok();
+        assert_eq!(called, "", "nothing has changed");
+        let (ran, called) = minifirewall(0, &["firewall", "all"]);
+        ran.ok();
+        assert_eq!(called, "restart\n", "once, also for several jails, also where nothing has changed");
+        let before = fs::read(&rules).unwrap();
+        let (ran, called) = minifirewall(1, &["ip", "a", "192.0.2.8"]);
+        ran.refuses(&["minifirewall restart", "broken", "nothing was"]);
+        assert!(called.starts_with("restart\n"));
+        assert_eq!(fs::read(&rules).unwrap(), before);
+        assert_eq!(server.bkctld(&["ip", "a"]).ok().lines(), ["192.0.2.7"]);
     }
 
     fn the_rules_file_is_edited_and_minifirewall_may_be_missing() {
@@ -259,6 +336,15 @@ as_root! {
         server.bkctld(&["list"]).refuses(&["bkctld.conf:", "FIREWALL", "pf"]);
         server.set("FIREWALL", "none");
     }
+}
+
+/// `bkctld` where one directory of the system is empty but for what `setup` puts there.
+fn elsewhere(server: &Server, dir: &str, setup: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    server.environment(&mut command);
+    let script = format!("mount -t tmpfs none {dir}; {setup}\nexec \"$0\" \"$@\"");
+    command.args(["--mount", "sh", "-ec", &script, server::BKCTLD]).args(args);
+    command
 }
 
 fn nft_reading() -> Command {

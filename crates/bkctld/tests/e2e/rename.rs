@@ -120,6 +120,30 @@ as_root! {
         server.bkctld(&["is-on", "b"]).exits(100);
     }
 
+    fn a_policy_at_its_old_place_is_renamed_whatever_it_is() {
+        let server = with_rules_file(FsKind::Ext4);
+        server.init("a");
+        let conf = server.path("conf");
+        fs::rename(conf.join("a.d/incs_policy"), conf.join("a")).unwrap();
+        // Records of a name that no jail has are in nobody's way.
+        write(&server.path("state/sessions/b/ssh.log"), "of another\n");
+        write(&server.path("state/sessions/a/ssh.log"), "of this one\n");
+        server.bkctld(&["rename", "a", "b"]).ok();
+        assert!(!conf.join("a").exists() && conf.join("b").is_file());
+        assert_eq!(fs::read_to_string(server.path("state/sessions/b/ssh.log")).unwrap(), "of this one\n");
+        server.bkctld(&["inc"]).ok();
+        assert_eq!(server.incs("b").len(), 1, "the policy is not found");
+        // A link with a whole path, and one to somewhere else.
+        fs::rename(conf.join("b"), conf.join("b.d/incs_policy")).unwrap();
+        symlink(conf.join("b.d/incs_policy"), conf.join("b")).unwrap();
+        server.bkctld(&["rename", "b", "c"]).ok();
+        assert_eq!(fs::read_link(conf.join("c")).unwrap(), conf.join("c.d/incs_policy"));
+        fs::remove_file(conf.join("c")).unwrap();
+        symlink("../shared-policy", conf.join("c")).unwrap();
+        server.bkctld(&["rename", "c", "d"]).ok();
+        assert_eq!(fs::read_link(conf.join("d")).unwrap(), Path::new("../shared-policy"));
+    }
+
     fn running_sessions_are_ended_and_that_is_said() {
         let server = with_rules_file(FsKind::Ext4);
         let client = server.started("a");
