@@ -3,6 +3,7 @@
 mod incs;
 mod servers;
 mod sessions;
+mod sizes;
 mod sync;
 
 use crate::Result;
@@ -33,6 +34,8 @@ pub const ALL: &[Case] = &[
         run: servers::checks,
     },
     Case { name: "status", what: "status of 300 jails", run: servers::status },
+    Case { name: "report", what: "report and metrics of 300 jails, 5 incs", run: servers::report },
+    Case { name: "stats", what: "stats of 1,000,000 small files", run: sizes::stats },
     Case { name: "init", what: "a new jail", run: servers::init },
     Case { name: "sync", what: "sync all of 100 unchanged jails", run: sync::unchanged },
     Case { name: "login", what: "ssh ... true", run: sessions::login },
