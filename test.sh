@@ -24,7 +24,7 @@ PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 need_packages cc:gcc /usr/include/stdlib.h:libc6-dev ssh:openssh-client sshd:openssh-server rsync:rsync mkfs.btrfs:btrfs-progs \
     mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs setfacl:acl setfattr:attr setcap:libcap2-bin ip:iproute2 \
     unshare:util-linux mount:mount perl:perl-base faketime:faketime \
-    dash:dash busybox:busybox shellcheck:shellcheck fish:fish zsh:zsh \
+    dash:dash busybox:busybox shellcheck:shellcheck fish:fish zsh:zsh mandoc:mandoc groff:groff-base \
     nft:nftables strace:strace
 borrow_program promtool prometheus "${BKCTLD_TEST_DIR:-/var/tmp}/bkctld-test-tools"
 find_cargo

@@ -8,7 +8,7 @@ use bkctld_core::{Jail, Settings, file, systemctl};
 
 /// The unit that the package installs.
 const UNIT: &str = include_str!("../../../../systemd/bkctld@.service");
-const INSTALLED_PROGRAM: &str = "/usr/bin/bkctld";
+const INSTALLED_PROGRAM: &str = "/usr/sbin/bkctld";
 
 /// Units that are gone after the next boot.
 const RUNTIME_UNITS: &str = "/run/systemd/system";

@@ -82,6 +82,20 @@ as_root! {
         assert_eq!(offered(&server, &["bkctld", "inc-unlock", "web01/2026-03-02"]), ["web01/2026-03-02-02"]);
     }
 
+    fn incs_are_completed_after_the_name_of_their_jail() {
+        let server = Server::plain();
+        server.bkctld(&["init", "web01"]).ok();
+        for inc in ["2026-03-01-02", "2026-03-02-02", ".2026-03-02-02.record"] {
+            std::fs::create_dir_all(server.path("backup/incs/web01").join(inc)).unwrap();
+        }
+        assert_eq!(offered(&server, &["bkctld", "inc-lock", ""]), ["web01", "all"]);
+        for typed in ["web01/", "web01/2026-03"] {
+            let both = ["web01/2026-03-01-02", "web01/2026-03-02-02"];
+            assert_eq!(offered(&server, &["bkctld", "inc-unlock", typed]), both);
+        }
+        assert_eq!(bash(&server, &["bkctld", "inc-lock", "../x/"]).join(""), "");
+    }
+
     fn the_jails_are_those_of_the_configuration_that_the_line_names() {
         let (server, other) = (Server::plain(), Server::plain());
         other.bkctld(&["init", "elsewhere"]).ok();

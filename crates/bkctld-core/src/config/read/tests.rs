@@ -191,3 +191,24 @@ fn a_firewall_is_named_or_follows_from_the_rules_file() {
     );
     assert_eq!(error("FIREWALL=iptables"), "1: FIREWALL: 'iptables' is none of none, minifirewall, nftables");
 }
+
+#[test]
+fn the_default_configuration_of_the_package_shows_what_holds_anyway() {
+    let packaged = include_str!("../../../../../debian/bkctld.default");
+    let shown: String = packaged
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix('#').filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(shown.contains("BACKUP_PARTITION=/backup\n"));
+    assert_eq!(settings(packaged), Settings::default());
+    assert_eq!(settings(&shown), Settings::default());
+    // Each name that is asked for stands in this module, in quotes.
+    for name in include_str!("../read.rs").split('"').skip(1).step_by(2) {
+        if name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+            assert!(packaged.contains(&format!("\n#{name}=")), "{name} is not in it");
+        }
+    }
+}

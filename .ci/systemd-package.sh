@@ -1,0 +1,223 @@
+# shellcheck shell=sh disable=SC2016,SC2154 # scripts for inside; what .ci/systemd has set
+# Sourced by .ci/systemd: the Debian package where systemd is init. What was there of the program is gone
+# before; nothing is left after.
+
+"$checkout/package.sh" --debug "$work/packages" >"$output" 2>&1 || { cat "$output"; exit 1; }
+cp "$work"/packages/bkctld_*.deb "$tree/root/bkctld.deb"
+
+# A package as the original's, of which only the files matter here.
+original=$work/original
+mkdir -p "$original/DEBIAN" "$original/usr/sbin" "$original/usr/lib/bkctld" "$original/usr/share/bash_completion" \
+    "$original/etc/default" "$original/lib/systemd/system"
+cat >"$original/DEBIAN/control" <<'CONTROL'
+Package: bkctld
+Version: 25.06-1
+Architecture: all
+Maintainer: nobody <nobody@bkctld.example>
+Description: stands for the shell program
+CONTROL
+echo /etc/default/bkctld >"$original/DEBIAN/conffiles"
+printf '#!/bin/sh\necho "the original: $*"\n' >"$original/usr/sbin/bkctld"
+chmod 755 "$original/usr/sbin/bkctld"
+cp "$original/usr/sbin/bkctld" "$original/usr/lib/bkctld/bkctld-inc"
+cp "$original/usr/sbin/bkctld" "$original/usr/lib/bkctld/bkctld-glacier"
+echo "VERSION=25.06" >"$original/usr/lib/bkctld/includes"
+echo "complete bkctld" >"$original/usr/share/bash_completion/bkctld"
+echo "#WARNING=48" >"$original/etc/default/bkctld"
+printf '[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/usr/sbin/bkctld start all\n[Install]\nWantedBy=multi-user.target\n' \
+    >"$original/lib/systemd/system/bkctld.service"
+dpkg-deb --root-owner-group --build "$original" "$tree/root/original.deb" >"$output"
+
+cat >>"$tree/root/helpers" <<'HELPERS'
+export DEBIAN_FRONTEND=noninteractive
+is() { [ "$1" = "$2" ] || fail "'$1' and not '$2'${3:+: $3}"; }
+enabled() { is "$(systemctl is-enabled "$1" || true)" "$2" "$1"; }
+active() { is "$(systemctl is-active "$1" || true)" "$2" "$1"; }
+no_failed_unit() {
+    found=$(systemctl list-units --failed --no-legend --plain "bkctld*")
+    [ -z "$found" ] || { systemctl status "bkctld*" || true; fail "failed: $found"; }
+}
+# hold PORT: a session that answers what is written to descriptor 9.
+hold() {
+    rm -f /root/in
+    mkfifo /root/in
+    client "$1" root@localhost cat </root/in >/root/out & session=$!
+    exec 9>/root/in
+    held one
+}
+held() { echo "$1" >&9; within 10 grep -q "$1" /root/out; }
+release() { exec 9>&-; wait "$session"; }
+HELPERS
+
+check "package: what was there of the program is gone" inside '
+    rm -f /usr/sbin/bkctld /usr/bin/bkctld "/usr/lib/systemd/system/bkctld@.service"
+    rm -rf /backup /etc/evobackup /var/lib/bkctld /run/lock/bkctld /root/known_hosts
+    systemctl daemon-reload'
+check "package: installs on a server that has no jail, and starts none" inside '
+    dpkg -i /root/bkctld.deb
+    enabled bkctld.service enabled
+    enabled bkctld-inc.timer enabled
+    active bkctld-inc.timer active
+    no_failed_unit
+    ! journalctl --quiet _PID=1 | grep -i "bkctld.*\(unknown\|ignor\|obsolete\|failed to parse\)"'
+check "package: entry points, man pages, completions, templates and the configuration are there" inside '
+    mkdir -p /backup/jails /backup/incs
+    bkctld init web01
+    is "$(/usr/lib/bkctld/bkctld-list)" web01
+    (. /usr/lib/bkctld/includes; is "$JAILDIR" /backup/jails; [ -n "$VERSION" ])
+    for file in usr/share/bkctld/sshd_config etc/default/bkctld usr/share/man/man8/bkctld.8.gz \
+        usr/share/bash-completion/completions/bkctld usr/share/zsh/vendor-completions/_bkctld \
+        usr/share/fish/vendor_completions.d/bkctld.fish; do
+        # The container may leave documentation out when it installs.
+        [ -s "/$file" ] || dpkg -L bkctld | grep -x "/$file"
+    done
+    bash --norc -euc "
+        source /usr/share/bash-completion/completions/bkctld
+        COMP_WORDS=(bkctld start w) COMP_CWORD=2 COMP_TYPE=9
+        _clap_complete_bkctld bkctld w start
+        [ \"\${COMPREPLY[*]}\" = web01 ]"'
+check "package: a jail is started by the installed unit" inside '
+    bkctld key web01 /root/client_key.pub
+    bkctld start web01
+    on web01
+    answers 2222
+    is "$(readlink "/proc/$(property web01 MainPID)/exe")" /usr/sbin/bkctld'
+check "package: journal and log of the jail agree, and status shows the port" inside '
+    systemctl status bkctld@web01 | grep "listening on port 2222"
+    client 2222 root@localhost true
+    agree() {
+        journalctl --quiet --unit bkctld@web01 -o cat | sed -n "s/.*Accepted/Accepted/p" | tail -n 2 >/root/journal
+        bkctld log web01 | sed -n "s/.*Accepted/Accepted/p" | head -n 2 | tac | cmp - /root/journal
+    }
+    within 10 agree
+    is "$(grep -c "Accepted publickey for root" /root/journal)" 2'
+start_again() {
+    # systemctl poweroff would look for logind.
+    inside 'systemctl --no-block start poweroff.target'
+    wait "$nspawn" || true
+    boot
+    wait_for_init
+}
+check "package: the machine starts again" start_again
+check "package: the jail is on after the boot" inside '
+    within 60 bkctld is-on web01
+    on web01
+    answers 2222
+    active bkctld.service active
+    active bkctld-inc.timer active
+    no_failed_unit'
+check "package: the timer makes an inc and deletes what is too old" inside '
+    mkdir -p /backup/incs/web01/2020-03-05-02 "/run/systemd/system/bkctld-inc.timer.d"
+    printf "[Timer]\nOnCalendar=\nOnActiveSec=1s\nAccuracySec=100ms\n" >/run/systemd/system/bkctld-inc.timer.d/now.conf
+    systemctl daemon-reload
+    systemctl restart bkctld-inc.timer
+    within 30 sh -c "! [ -e /backup/incs/web01/2020-03-05-02 ]"
+    ls -d /backup/incs/web01/20*
+    [ -d "$(ls -d /backup/incs/web01/20*)/data" ] || fail "no inc"
+    within 30 sh -c "systemctl show -p ActiveState bkctld-inc.service | grep -q =inactive"
+    is "$(systemctl show --value -p Result bkctld-inc.service)" success
+    rm -r /run/systemd/system/bkctld-inc.timer.d
+    systemctl daemon-reload
+    systemctl restart bkctld-inc.timer'
+check "package: a cron job that does it, and came later, stays in charge" inside '
+    mkdir -p /backup/incs/web01/2020-03-05-02
+    echo "30 11 * * * root /usr/sbin/bkctld inc && /usr/sbin/bkctld rm" >/etc/cron.d/bkctld
+    systemctl start bkctld-inc.service || true
+    [ -e /backup/incs/web01/2020-03-05-02 ] || fail "the timer has run beside cron"
+    no_failed_unit
+    rm /etc/cron.d/bkctld
+    systemctl start bkctld-inc.service
+    ! [ -e /backup/incs/web01/2020-03-05-02 ] || fail "the timer has not run"'
+check "package: an upgrade ends no session, and the listener becomes the new program after it" inside '
+    hold 2222
+    main=$(property web01 MainPID)
+    dpkg -i /root/bkctld.deb
+    held two
+    [ "/proc/$main/exe" -ef /usr/sbin/bkctld ] && fail "the listener was exchanged under its session"
+    answers 2222
+    release
+    within 10 test "/proc/$main/exe" -ef /usr/sbin/bkctld
+    within 10 bkctld is-on web01
+    is "$(property web01 MainPID)" "$main"
+    answers 2222
+    on web01
+    no_failed_unit'
+check "package: an upgrade leaves off what the administrator has disabled or stopped" inside '
+    systemctl disable --now --quiet bkctld-inc.timer
+    bkctld stop web01
+    dpkg -i /root/bkctld.deb
+    enabled bkctld-inc.timer disabled
+    active bkctld-inc.timer inactive
+    off web01
+    systemctl enable --now --quiet bkctld-inc.timer
+    bkctld start web01'
+check "package: sessions get the new rsync when its package is upgraded" inside '
+    before=$(readlink /var/lib/bkctld/runtime/current)
+    cp -p /usr/bin/rsync /root/rsync
+    echo >>/usr/bin/rsync
+    dpkg-trigger --by-package=rsync /usr/bin/rsync
+    dpkg --triggers-only -a
+    [ "$(readlink /var/lib/bkctld/runtime/current)" != "$before" ] || fail "the same programs"
+    cp -p /root/rsync /usr/bin/rsync
+    answers 2222'
+check "package: nftables is restarted and reloaded, and the jails have their table again" inside '
+    ! nft list tables | grep bkctld || fail "rules without FIREWALL"
+    echo FIREWALL=nftables >>/etc/default/bkctld
+    bkctld ip web01 127.0.0.1
+    systemctl start nftables
+    within 10 sh -c "nft list table inet bkctld | grep -q 2222"
+    for how in restart reload; do
+        nft flush ruleset
+        systemctl $how nftables
+        within 10 sh -c "nft list table inet bkctld | grep -q 2222"
+    done
+    answers 2222
+    no_failed_unit
+    sed -i "/^FIREWALL=nftables/d" /etc/default/bkctld
+    systemctl stop nftables
+    bkctld ip web01 all'
+check "package: its removal stops the jails and keeps everything" inside '
+    dpkg --remove bkctld
+    no_process
+    [ -d /backup/jails/web01/data ] && [ -d /backup/incs/web01 ] && [ -d /etc/evobackup/web01.d ] || fail "data is gone"
+    [ -f /etc/default/bkctld ] && [ -d /var/lib/bkctld ] || fail "configuration is gone"
+    ! systemctl cat bkctld-inc.timer || fail "a unit is left"'
+check "package: installed again, it starts the jails" inside '
+    dpkg -i /root/bkctld.deb
+    within 30 bkctld is-on web01
+    on web01
+    answers 2222'
+check "package: its purge keeps jails, incs and policies, and nothing else" inside '
+    dpkg --purge bkctld
+    no_process
+    [ -d /backup/jails/web01/data ] && [ -d /backup/incs/web01 ] && [ -f /etc/evobackup/web01.d/incs_policy ] || fail "data is gone"
+    for gone in /etc/default/bkctld /var/lib/bkctld /usr/lib/bkctld /usr/share/bkctld /run/lock/bkctld; do
+        [ ! -e "$gone" ] || fail "$gone is left"
+    done
+    found=$(find /etc/systemd /var/lib/systemd -name "*bkctld*" ! -name "stamp-*")
+    is "$found" "" "left"'
+check "package: it replaces the original; its cron job and its configuration stay" inside '
+    dpkg -i /root/original.deb
+    ln -sf /lib/systemd/system/bkctld.service /etc/systemd/system/multi-user.target.wants/
+    systemctl daemon-reload
+    echo "WARNING=36" >>/etc/default/bkctld
+    cp /etc/default/bkctld /root/default
+    echo "30 11 * * * root /usr/sbin/bkctld inc && /usr/sbin/bkctld rm" >/etc/cron.d/bkctld
+    dpkg --force-confdef --force-confold -i /root/bkctld.deb
+    cmp /root/default /etc/default/bkctld
+    enabled bkctld-inc.timer disabled
+    active bkctld-inc.timer inactive
+    enabled bkctld.service enabled
+    is "$(bkctld list)" web01
+    off web01
+    [ -L /usr/lib/bkctld/bkctld-inc ] && [ ! -e /usr/lib/bkctld/bkctld-glacier ] || fail "files of the original"
+    [ ! -e /usr/share/bash_completion/bkctld ] || fail "the old completion"
+    bkctld start web01
+    answers 2222'
+check "package: a configuration that nobody has changed is replaced without a question" inside '
+    dpkg --purge bkctld
+    dpkg -i /root/original.deb
+    dpkg -i /root/bkctld.deb </dev/null
+    grep -q "^#BACKUP_PARTITION=" /etc/default/bkctld
+    dpkg --purge bkctld
+    rm /etc/cron.d/bkctld'
