@@ -56,8 +56,10 @@ check "package: what was there of the program is gone" inside '
 check "package: installs on a server that has no jail, and starts none" inside '
     dpkg -i /root/bkctld.deb
     enabled bkctld.service enabled
-    enabled bkctld-inc.timer enabled
-    active bkctld-inc.timer active
+    for timer in bkctld-inc.timer bkctld-check-setup.timer; do
+        enabled "$timer" enabled
+        active "$timer" active
+    done
     no_failed_unit
     ! journalctl --quiet _PID=1 | grep -i "bkctld.*\(unknown\|ignor\|obsolete\|failed to parse\)"'
 check "package: entry points, man pages, completions, templates and the configuration are there" inside '
@@ -119,6 +121,14 @@ check "package: the timer makes an inc and deletes what is too old" inside '
     rm -r /run/systemd/system/bkctld-inc.timer.d
     systemctl daemon-reload
     systemctl restart bkctld-inc.timer'
+check "package: the check of the server says what is wrong, and nothing when nothing is" inside '
+    active bkctld-check-setup.timer active
+    bkctld check-setup || true
+    mv /backup /backup.away
+    ! systemctl start bkctld-check-setup.service || fail "it has not failed"
+    journalctl --quiet --unit bkctld-check-setup -o cat | grep -q CRITICAL
+    mv /backup.away /backup
+    systemctl reset-failed bkctld-check-setup.service'
 check "package: a cron job that does it, and came later, stays in charge" inside '
     mkdir -p /backup/incs/web01/2020-03-05-02
     echo "30 11 * * * root /usr/sbin/bkctld inc && /usr/sbin/bkctld rm" >/etc/cron.d/bkctld
