@@ -204,7 +204,7 @@ check "package: its purge keeps jails, incs and policies, and nothing else" insi
     for gone in /etc/default/bkctld /var/lib/bkctld /usr/lib/bkctld /usr/share/bkctld /run/lock/bkctld; do
         [ ! -e "$gone" ] || fail "$gone is left"
     done
-    found=$(find /etc/systemd /var/lib/systemd -name "*bkctld*" ! -name "stamp-*")
+    found=$(find /etc/systemd /var/lib/systemd -name "*bkctld*")
     is "$found" "" "left"'
 check "package: it replaces the original; its cron job and its configuration stay" inside '
     dpkg -i /root/original.deb
@@ -224,6 +224,11 @@ check "package: it replaces the original; its cron job and its configuration sta
     [ ! -e /usr/share/bash_completion/bkctld ] || fail "the old completion"
     bkctld start web01
     answers 2222'
+check "package: a configuration that only a shell understands is told when the original is replaced" inside '
+    dpkg --purge bkctld
+    dpkg -i /root/original.deb
+    echo "JAILDIR=\$(echo /backup/jails)" >>/etc/default/bkctld
+    dpkg --force-confdef --force-confold -i /root/bkctld.deb 2>&1 | grep "/etc/default/bkctld:2:"'
 check "package: a configuration that nobody has changed is replaced without a question" inside '
     dpkg --purge bkctld
     dpkg -i /root/original.deb
