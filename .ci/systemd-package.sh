@@ -56,7 +56,7 @@ check "package: what was there of the program is gone" inside '
 check "package: installs on a server that has no jail, and starts none" inside '
     dpkg -i /root/bkctld.deb
     enabled bkctld.service enabled
-    for timer in bkctld-inc.timer bkctld-check-setup.timer; do
+    for timer in bkctld-inc.timer bkctld-check-setup.timer bkctld-metrics.timer bkctld-stats.timer; do
         enabled "$timer" enabled
         active "$timer" active
     done
@@ -129,6 +129,15 @@ check "package: the check of the server says what is wrong, and nothing when not
     journalctl --quiet --unit bkctld-check-setup -o cat | grep -q CRITICAL
     mv /backup.away /backup
     systemctl reset-failed bkctld-check-setup.service'
+check "package: numbers for Prometheus are written where its node exporter reads them" inside '
+    systemctl start bkctld-metrics.service
+    ! [ -e /var/lib/prometheus ] || fail "made a place that nobody reads"
+    mkdir -p /var/lib/prometheus/node-exporter
+    systemctl start bkctld-stats.service
+    systemctl start bkctld-metrics.service || true
+    grep -x "bkctld_jails 1" /var/lib/prometheus/node-exporter/bkctld.prom
+    rm -r /var/lib/prometheus
+    systemctl reset-failed "bkctld-metrics*" || true'
 check "package: a cron job that does it, and came later, stays in charge" inside '
     mkdir -p /backup/incs/web01/2020-03-05-02
     echo "30 11 * * * root /usr/sbin/bkctld inc && /usr/sbin/bkctld rm" >/etc/cron.d/bkctld
@@ -201,7 +210,7 @@ check "package: its purge keeps jails, incs and policies, and nothing else" insi
     dpkg --purge bkctld
     no_process
     [ -d /backup/jails/web01/data ] && [ -d /backup/incs/web01 ] && [ -f /etc/evobackup/web01.d/incs_policy ] || fail "data is gone"
-    for gone in /etc/default/bkctld /var/lib/bkctld /usr/lib/bkctld /usr/share/bkctld /run/lock/bkctld; do
+    for gone in /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld /var/lib/bkctld /usr/lib/bkctld /usr/share/bkctld /run/lock/bkctld; do
         [ ! -e "$gone" ] || fail "$gone is left"
     done
     found=$(find /etc/systemd /var/lib/systemd -name "*bkctld*")
