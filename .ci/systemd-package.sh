@@ -50,6 +50,8 @@ release() { exec 9>&-; wait "$session"; }
 HELPERS
 
 check "package: what was there of the program is gone" inside '
+    bkctld --force remove all || bkctld stop all
+    no_process
     rm -f /usr/sbin/bkctld /usr/bin/bkctld "/usr/lib/systemd/system/bkctld@.service"
     rm -rf /backup /etc/evobackup /var/lib/bkctld /run/lock/bkctld /root/known_hosts
     systemctl daemon-reload'
@@ -228,11 +230,28 @@ check "package: it replaces the original; its cron job and its configuration sta
     active bkctld-inc.timer inactive
     enabled bkctld.service enabled
     is "$(bkctld list)" web01
-    off web01
+    # Which the scripts of that package had stopped.
+    on web01
     [ -L /usr/lib/bkctld/bkctld-inc ] && [ ! -e /usr/lib/bkctld/bkctld-glacier ] || fail "files of the original"
     [ ! -e /usr/share/bash_completion/bkctld ] || fail "the old completion"
-    bkctld start web01
     answers 2222'
+check "package: containers of the original run on under an upgrade, until their jail is restarted" inside '
+    bkctld --force remove all
+    dpkg --purge bkctld
+    dpkg -i /root/original.deb
+    mkdir -p /backup/jails /backup/incs
+    container_jail old01 2601
+    dpkg -i /root/bkctld.deb
+    old_answers 2601
+    the_originals old01
+    dpkg-trigger --by-package=rsync /usr/bin/rsync
+    dpkg --triggers-only -a
+    old_answers 2601
+    the_originals old01
+    bkctld restart old01
+    ours old01
+    old_answers 2601
+    bkctld --force remove all'
 check "package: a configuration that only a shell understands is told when the original is replaced" inside '
     dpkg --purge bkctld
     dpkg -i /root/original.deb
