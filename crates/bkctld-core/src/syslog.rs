@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Zoned;
+use jiff::civil::DateTime;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::jail::JailName;
@@ -104,7 +104,7 @@ impl Entry {
     }
 
     /// RFC 3164 as syslog(3) sends it: local time, no host name.
-    fn for_syslog(&self, pid: u32, now: &Zoned) -> String {
+    fn for_syslog(&self, pid: u32, now: DateTime) -> String {
         let priority = (FACILITY << 3) | self.severity as u8;
         format!("<{priority}>{} {IDENTIFIER}[{pid}]: {}", now.strftime("%b %e %H:%M:%S"), self.message())
     }
@@ -126,15 +126,14 @@ impl SystemLog {
 
     /// Sends the message. Where nobody takes it, or not at once, it is lost: nothing that the
     /// program does waits for its log, or fails for want of one. False if it was lost; one below
-    /// the level counts as sent. The time is asked for where syslog needs it: the rules of the time
-    /// zone would be the largest thing in an idle listener's memory.
-    pub fn send(&self, entry: &Entry, now: impl FnOnce() -> Zoned) -> bool {
+    /// the level counts as sent. The local time is asked for where it is needed: by syslog.
+    pub fn send(&self, entry: &Entry, now: impl FnOnce() -> DateTime) -> bool {
         if entry.severity as u8 > self.level {
             return true;
         }
         let pid = std::process::id();
         send_to(&self.journal, &entry.for_journal(pid))
-            || send_to(&self.syslog, &entry.for_syslog(pid, &now()))
+            || send_to(&self.syslog, &entry.for_syslog(pid, now()))
     }
 }
 
@@ -161,8 +160,8 @@ mod tests {
 
     use super::*;
 
-    fn now() -> Zoned {
-        "2026-03-01T02:05:09[UTC]".parse().unwrap()
+    fn now() -> DateTime {
+        "2026-03-01T02:05:09".parse().unwrap()
     }
 
     fn entry(text: &str) -> Entry {
@@ -188,9 +187,9 @@ mod tests {
             "MESSAGE=inc web01: disk full\nPRIORITY=4\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=bkctld\n\
              SYSLOG_PID=7\nBKCTLD_COMMAND=inc\nBKCTLD_JAIL=web01\nBKCTLD_RESULT=failed\n"
         );
-        assert_eq!(entry.for_syslog(7, &now()), "<28>Mar  1 02:05:09 bkctld[7]: inc web01: disk full");
+        assert_eq!(entry.for_syslog(7, now()), "<28>Mar  1 02:05:09 bkctld[7]: inc web01: disk full");
         let bare = Entry::new(Severity::Error, "no such file");
-        assert_eq!(bare.for_syslog(7, &now()), "<27>Mar  1 02:05:09 bkctld[7]: no such file");
+        assert_eq!(bare.for_syslog(7, now()), "<27>Mar  1 02:05:09 bkctld[7]: no such file");
     }
 
     #[test]
@@ -199,7 +198,7 @@ mod tests {
         let sent = hostile.for_journal(7);
         assert_eq!(sent.lines().filter(|line| line.starts_with("MESSAGE=")).count(), 1);
         assert_eq!(sent.lines().filter(|line| line.starts_with("PRIORITY=")).count(), 1);
-        assert!(!hostile.for_syslog(7, &now()).contains(['\n', '\x1b']));
+        assert!(!hostile.for_syslog(7, now()).contains(['\n', '\x1b']));
         let long = entry(&"é".repeat(1 << 20)).message();
         assert!(long.len() < 8 << 10 && long.ends_with('…'));
     }

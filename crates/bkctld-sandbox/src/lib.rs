@@ -41,7 +41,6 @@ use bkctld_core::config::{Isolation, SessionLimits};
 use bkctld_core::syslog::{Entry, SystemLog};
 use bkctld_core::{Jail, Port};
 use ipnet::IpNet;
-use jiff::Zoned;
 
 pub use listener::{Ended, run};
 pub use state::ListenerState;
@@ -68,7 +67,7 @@ impl Service {
     /// Tells the server's log.
     pub(crate) fn log(&self, entry: Entry) {
         let entry = entry.about(Some(self.jail.name()));
-        if !self.log.send(&entry, Zoned::now) && self.log_to_stderr {
+        if !self.log.send(&entry, notify::local_time) && self.log_to_stderr {
             notify::to_stderr(&entry.message());
         }
     }

@@ -8,6 +8,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use bkctld_core::Jail;
 use bkctld_core::session::LogWriter;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 /// Sends a state such as `READY=1` to the manager that started us, if there is one.
 pub(crate) fn systemd(state: &str) {
@@ -30,6 +31,15 @@ pub(crate) fn reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
     systemd(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
+}
+
+/// The time for syslog. By libc, as the time zones of jiff would be two fifths of an idle listener's
+/// memory.
+pub(crate) fn local_time() -> DateTime {
+    bkctld_sys::clock::local_time(Timestamp::now().as_second())
+        .ok()
+        .and_then(|now| DateTime::new(now.year, now.month, now.day, now.hour, now.minute, now.second, 0).ok())
+        .unwrap_or_default()
 }
 
 /// A line to standard error. A journal that is gone must not end a session.

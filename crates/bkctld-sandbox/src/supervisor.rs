@@ -13,7 +13,6 @@ use bkctld_core::lock::Lock;
 use bkctld_core::syslog::{Entry, Severity, SystemLog};
 use bkctld_sys::process::release_code;
 use bkctld_sys::signal::SignalFd;
-use jiff::Zoned;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, setsid};
@@ -159,7 +158,7 @@ impl<'a> Supervisor<'a> {
     fn say(&self, text: &str) {
         notify::say(self.jail, text);
         let entry = Entry::new(Severity::Warning, text).by("supervisor").about(Some(self.jail.name()));
-        self.log.send(&entry, Zoned::now);
+        self.log.send(&entry, notify::local_time);
     }
 
     fn pass_on(&self, signal: Signal) {

@@ -2,6 +2,7 @@
 //! every block says why it is sound.
 
 pub mod btrfs;
+pub mod clock;
 pub mod mount;
 pub mod namespace;
 pub mod net;

@@ -159,7 +159,11 @@ fn prepare(options: &Options, command: &'static str) -> Result<Context, Failure>
     settings.force |= options.force;
     settings.dry_run |= options.dry_run;
     settings.header &= !options.no_header;
-    let ui = Ui::new(verbosity, options.json, settings.header).logging(Log::new(command, settings.log_level));
+    let mut ui = Ui::new(verbosity, options.json, settings.header);
+    // Nothing has happened to a server that was only asked.
+    if !settings.dry_run {
+        ui = ui.logging(Log::new(command, settings.log_level));
+    }
     for warning in warnings {
         ui.warning(warning);
     }

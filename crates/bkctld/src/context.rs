@@ -235,7 +235,7 @@ impl Context {
 
     /// Acts, says what became of it, and logs begin and end.
     fn logged(&self, name: &JailName, act: impl FnOnce() -> Result<Outcome, Failure>) -> (Outcome, Exit) {
-        let Some(log) = self.ui.log().filter(|_| !self.settings.dry_run) else { return self.said(act()) };
+        let Some(log) = self.ui.log() else { return self.said(act()) };
         log.begin(name);
         let began = Instant::now();
         let (outcome, exit) = self.said(act());

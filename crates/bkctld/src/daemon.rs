@@ -48,7 +48,7 @@ fn tell(name: Option<&OsString>, failure: &Failure) {
             read_settings(None).map_or(Settings::default().log_level, |(settings, _)| settings.log_level);
         let jail: Option<JailName> = name.and_then(|name| name.to_str()?.parse().ok());
         let entry = Entry::new(Severity::Error, failure).by("listener").about(jail.as_ref());
-        if SystemLog::new(level).send(&entry, Zoned::now) {
+        if SystemLog::new(level).send(&entry, || Zoned::now().datetime()) {
             return;
         }
     }

@@ -58,6 +58,8 @@ impl Log {
     }
 
     fn send(&self, entry: Entry) -> bool {
-        JAIL.with_borrow(|jail| self.system.send(&entry.by(self.command).about(jail.as_ref()), Zoned::now))
+        JAIL.with_borrow(|jail| {
+            self.system.send(&entry.by(self.command).about(jail.as_ref()), || Zoned::now().datetime())
+        })
     }
 }

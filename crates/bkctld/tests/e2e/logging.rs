@@ -73,14 +73,20 @@ as_root! {
         let syslog = Daemon::bind(&server, "syslog");
         let bkctld = |args: &[&str]| run(logging_to(&server, &syslog, args));
         server.set("LOGLEVEL", "6");
+        let hour = || sh("TZ=UTC LC_ALL=C date '+%b %e %H:'");
+        let before = hour();
         bkctld(&["start", "web01"]).ok();
+        let hours = [before, hour()];
         let started = syslog.received();
         // 3 is the facility, daemon: 8 × 3 + the severity.
         assert_eq!(with_priority(&started, "<30>", ": start web01: begins").len(), 1, "{started:#?}");
         assert_eq!(with_priority(&started, "<30>", ": listener web01: listening on port 2222").len(), 1);
         let done = with_priority(&started, "<29>", ": start web01: done after ");
         assert!(done.len() == 1 && done[0].ends_with("jail 'web01' started"), "{started:#?}");
-        assert!(started.iter().all(|line| line[4..].contains(" bkctld[")), "{started:#?}");
+        for line in &started {
+            let at = line[4..].get(..hours[0].len()).unwrap_or_default();
+            assert!(hours.iter().any(|hour| hour == at) && line.contains(" bkctld["), "{hours:?}: {line}");
+        }
 
         client.ssh("exit 7").exits(7);
         server.last_session("web01");
@@ -92,6 +98,7 @@ as_root! {
         server.greets(2222);
         bkctld(&["start", "web01"]).ok();
         bkctld(&["--dry-run", "stop", "web01"]).ok();
+        bkctld(&["--dry-run", "stop", "web03"]).exits(2);
         bkctld(&["start", "web02"]).exits(2);
         bkctld(&["inc", "web01"]).ok();
         bkctld(&["inc", "web01"]).ok();
