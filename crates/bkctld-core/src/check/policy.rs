@@ -68,7 +68,8 @@ impl CheckPolicy {
         let mut policy = CheckPolicy::default();
         let mut more = 0;
         for (line, bytes) in (1..).zip(content.split(|byte| *byte == b'\n')) {
-            let Err(reason) = policy.take(&text::printable(bytes.trim_ascii())) else { continue };
+            let Err(reason) = policy.take(&String::from_utf8_lossy(bytes.trim_ascii())) else { continue };
+            let reason = text::printable(reason.as_bytes()).into_owned();
             if policy.bad_lines.len() < TOLD {
                 policy.bad_lines.push(Error::BadLine { path: path.to_path_buf(), line, reason });
             } else {
@@ -150,6 +151,7 @@ mod tests {
             ("CRITICAL=0 # foo", None, Some(0)),
             ("# CRITICAL=0\n#WARNING=1", None, None),
             ("CRITICAL=foo\nWARNING=", None, None),
+            ("CRITICAL=0\t# off\t", None, Some(0)),
             (" \tWARNING=7\nWARNING=8\nWARNING=\nWARNING=x\r\n", Some(8), None),
             ("WARNING=24h\nCRITICAL=48 hours", Some(24), Some(48)),
             ("WARNING=-1\nCRITICAL=99999999999999", Some(0), Some(u32::MAX)),
@@ -158,6 +160,7 @@ mod tests {
             let policy = parse(text);
             assert_eq!((policy.warning, policy.critical), (warning, critical), "{text:?}");
         }
+        assert!(parse("WARNING=24h\nCRITICAL=0\t# off\t\r\n").bad_lines.is_empty());
         let settings = Settings::default();
         assert_eq!(
             parse("WARNING=0").thresholds(&settings),
@@ -171,6 +174,7 @@ mod tests {
             ("", ExpectedState::On),
             ("EXPECTED_STATE=OFF", ExpectedState::Off),
             ("EXPECTED_STATE=OFF # until May", ExpectedState::Off),
+            ("EXPECTED_STATE=OFF\t# until May\r\n", ExpectedState::Off),
             ("EXPECTED_STATE=OFF\nEXPECTED_STATE=ON", ExpectedState::On),
             ("#EXPECTED_STATE=OFF", ExpectedState::On),
             ("EXPECTED_STATE=off\nEXPECTED_STATE=OFFLINE", ExpectedState::On),
