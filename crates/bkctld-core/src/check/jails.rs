@@ -33,8 +33,12 @@ pub fn jails(settings: &Settings, names: &[JailName], now: &Zoned) -> Report {
 fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Option<Measure>)> {
     let policy = CheckPolicy::read(jail)?;
     let thresholds = policy.thresholds(settings);
-    // Nobody but root can write there, so what cannot be read costs a note, not the check.
-    let pushes = session::pushes(jail).unwrap_or_default();
+    let mut problems: Vec<String> = policy.bad_lines.iter().map(ToString::to_string).collect();
+    // Records that cannot be read cost a note, not the check.
+    let pushes = session::pushes(jail).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Pushes::default()
+    });
     let (finding, measure) = match ClientFile::lastlog(jail)? {
         Ok(lastlog) => {
             let verdict = judge(lastlog.modified(), now, thresholds, &pushes);
@@ -60,7 +64,7 @@ fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Opti
         .with("warning", thresholds.warning)
         .with("critical", thresholds.critical)
         .with("last_push", pushes.last_successful.map(|time| time.to_string()));
-    finding.problems = policy.bad_lines.iter().map(ToString::to_string).collect();
+    finding.problems = problems;
     Ok((finding, measure))
 }
 
