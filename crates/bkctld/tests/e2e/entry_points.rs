@@ -72,6 +72,16 @@ as_root! {
         }
     }
 
+    fn the_check_of_the_last_incs_is_a_program_of_its_own() {
+        let server = Server::on(FsKind::Ext4);
+        let check = install(&server).join("bkctld-check-last-incs");
+        server.bkctld(&["init", "a"]).ok();
+        let ran = call(&server, &check, &[]).exits(1);
+        assert_eq!(ran.err(), server.bkctld(&["check-incs", "last"]).exits(1).err());
+        server.bkctld(&["inc", "a"]).ok();
+        call(&server, &check, &[]).ok();
+    }
+
     fn one_inc_is_locked_and_unlocked_by_its_path() {
         let server = Server::on(FsKind::Btrfs);
         let dir = install(&server);
