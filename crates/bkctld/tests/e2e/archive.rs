@@ -115,6 +115,26 @@ as_root! {
         volume.unmount();
     }
 
+    fn a_directory_goes_into_another_subvolume_by_a_copy() {
+        // One mount, and all the same nothing but a subvolume can be renamed from one into the other.
+        let server = Server::on(FsKind::Btrfs);
+        sh(&format!("btrfs -q subvolume create {}", server.path("backup/archives").display()));
+        server.init("a");
+        let jail = server.jail("a").display().to_string();
+        sh(&format!("cp -a {jail} {jail}.plain; btrfs -q subvolume delete {jail}; mv {jail}.plain {jail}"));
+        tree::every_kind(&server.data("a"));
+        let before = Digest::of(&server.jail("a"));
+        let json = server.bkctld(&["--json", "-f", "archive", "a"]).ok().json();
+        assert_eq!(json["results"][0]["way"], "copied", "{json}");
+        before.assert_same(&Digest::of(&server.path("backup/archives/a")), "the archive");
+        assert_eq!(names(&server.path("backup/archives")), ["a"]);
+        assert_eq!(names(&server.path("backup/jails")), Vec::<String>::new());
+        // A subvolume does not need one.
+        server.init("b");
+        let json = server.bkctld(&["--json", "-f", "archive", "b"]).ok().json();
+        assert_eq!(json["results"][0]["way"], "moved", "{json}");
+    }
+
     fn sessions_are_ended_and_that_is_said() {
         let server = Server::on(FsKind::Btrfs);
         let client = server.started("a");

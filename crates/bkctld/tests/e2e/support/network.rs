@@ -11,6 +11,15 @@ use super::run::{Running, sh, start};
 
 /// Moves this thread, and what it starts from now on, into a new network with a loopback device.
 pub fn own_network() {
+    let mut holder = new_network();
+    let namespace = File::open(format!("/proc/{}/ns/net", holder.id())).expect("network namespace");
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("setns");
+    holder.kill().expect("kill");
+    holder.wait().expect("wait");
+}
+
+/// A process that holds a new network with a loopback device.
+fn new_network() -> Child {
     let mut holder = Command::new("unshare")
         .args(["--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600"])
         .stdout(Stdio::piped())
@@ -19,10 +28,17 @@ pub fn own_network() {
     let mut line = String::new();
     BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut line).expect("read");
     assert_eq!(line, "up\n", "cannot make a network namespace");
-    let namespace = File::open(format!("/proc/{}/ns/net", holder.id())).expect("network namespace");
-    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("setns");
-    holder.kill().expect("kill");
-    holder.wait().expect("wait");
+    holder
+}
+
+/// Whether this kernel has IPv6; says so where it has not. With `CI` set, it must.
+pub fn has_ipv6() -> bool {
+    if std::fs::metadata("/proc/sys/net/ipv6").is_ok() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "this kernel has no IPv6");
+    eprintln!("skipped: this kernel has no IPv6");
+    false
 }
 
 /// A machine in the same network as this test's server: the server is 192.0.2.1 and 2001:db8::1, the
@@ -34,13 +50,7 @@ pub struct Neighbour {
 impl Neighbour {
     /// Puts a cable between the test's network and a new one.
     pub fn new() -> Neighbour {
-        let mut holder = Command::new("unshare")
-            .args(["--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 600"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare");
-        let mut line = String::new();
-        BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut line).expect("read");
+        let holder = new_network();
         let pid = holder.id();
         let neighbour = Neighbour { holder };
         sh(&format!(
