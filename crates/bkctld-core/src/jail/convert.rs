@@ -99,9 +99,7 @@ impl Conversion {
         match step {
             ConversionStep::MakeRoot => file::make_private_dir(&dir.join(ROOTFS), 0o755),
             // Onto an empty directory at most: rename(2).
-            ConversionStep::Move { from, to } => {
-                fs::rename(dir.join(from), dir.join(to)).context("cannot rename", dir.join(from))
-            }
+            ConversionStep::Move { from, to } => file::rename(&dir.join(from), &dir.join(to)),
             ConversionStep::Delete(name) => remove::tree(&dir.join(name)),
             ConversionStep::Complete => {
                 layout::lay_out(&jail, &RuntimeStore::ready(settings)?)?;
@@ -120,7 +118,7 @@ impl Conversion {
 
 fn steps(dir: &Path) -> Result<Vec<ConversionStep>> {
     let mut steps = Vec::new();
-    if !is_there(&dir.join(ROOTFS))? {
+    if !file::exists(&dir.join(ROOTFS))? {
         steps.push(ConversionStep::MakeRoot);
     }
     for (from, to) in MOVES {
@@ -129,7 +127,7 @@ fn steps(dir: &Path) -> Result<Vec<ConversionStep>> {
         }
     }
     for name in DELETIONS {
-        if is_there(&dir.join(name))? {
+        if file::exists(&dir.join(name))? {
             steps.push(ConversionStep::Delete(name));
         }
     }
@@ -159,7 +157,7 @@ enum Content {
 
 /// What is in a directory; none where there is no such name.
 fn content(path: &Path) -> Result<Option<Content>> {
-    if !is_there(path)? {
+    if !file::exists(path)? {
         return Ok(None);
     }
     if !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
@@ -167,14 +165,6 @@ fn content(path: &Path) -> Result<Option<Content>> {
     }
     let mut names = fs::read_dir(path).context("cannot read", path)?;
     Ok(Some(if names.next().is_some() { Content::Something } else { Content::Nothing }))
-}
-
-fn is_there(path: &Path) -> Result<bool> {
-    match path.symlink_metadata() {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(false),
-        Err(error) => Err(error).context("cannot look at", path),
-    }
 }
 
 fn not_a_directory(path: &Path) -> Error {
@@ -186,7 +176,7 @@ fn check(jail: &Jail) -> Result<()> {
     let dir = jail.dir();
     for name in DIRECTORIES.map(str::to_owned).into_iter().chain(MOVES.map(|(_, to)| to.to_owned())) {
         let path = dir.join(&name);
-        if is_there(&path)? && !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        if file::exists(&path)? && !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
             return Err(not_a_directory(&path));
         }
     }

@@ -196,6 +196,27 @@ as_root! {
         assert_eq!(server.bkctld(&["list"]).ok().lines(), ["old"]);
     }
 
+    fn what_only_looks_at_jails_sees_those_of_version_1_too() {
+        let server = Server::on(FsKind::Ext4);
+        let client = original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
+        let rules = server.path("rules");
+        server.set("FIREWALL_RULES", &rules.display().to_string());
+        server.bkctld(&["firewall", "old"]).ok();
+        assert!(fs::read_to_string(&rules).unwrap().contains("--dport 2230 -s 0.0.0.0/0 -j ACCEPT #old"));
+        fs::remove_file(server.jail("old").join("var/log/lastlog")).unwrap();
+        server.bkctld(&["check-jails"]).exits(3).says("UNKNOWN - old");
+        sh(&format!("touch {}", server.jail("old").join("var/log/lastlog").display()));
+        server.bkctld(&["check-jails"]).ok().says("OK - old - 0 hours");
+        original::start_old(&server, "old", OLD_PORT);
+        client.ssh(&format!("mkdir /var/backup/zzz_evobackup; echo {} > /var/backup/zzz_evobackup/canary", sh("date -u +%F"))).ok();
+        server.bkctld(&["check-canary"]).ok();
+        client.ssh_reading(&[7; 3 << 20], "cat > /var/backup/three-megabytes").ok();
+        let stats = server.bkctld(&["--json", "stats"]).ok().json();
+        assert!(stats["jails"][0]["live"]["bytes"].as_u64().is_some_and(|bytes| bytes > 3 << 20), "{stats}");
+        server.bkctld(&["report"]).ok().says("2230");
+        server.bkctld(&["metrics"]).ok().says("old");
+    }
+
     fn a_version_1_jail_that_runs_is_removed_with_what_it_runs() {
         let server = Server::on(FsKind::Ext4);
         let client = original::old_jail(&server, FsKind::Ext4, "old", OLD_PORT);
