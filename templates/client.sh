@@ -192,7 +192,8 @@ lock() {
     { : >>"$LOCK"; } 2>/dev/null || give_up 2 "cannot write $LOCK"
     if command -v flock >/dev/null 2>&1; then
         exec 9>>"$LOCK"
-        flock -n 9 && locked=by-flock
+        # Said again, as Korn's shells keep such a descriptor from programs.
+        flock -n 9 9>&9 && locked=by-flock
         return
     fi
     if ln -s "$$" "$LOCK.pid" 2>/dev/null; then

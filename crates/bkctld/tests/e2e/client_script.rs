@@ -15,6 +15,8 @@ enum Shell {
     Dash,
     /// With busybox's own programs, too.
     Busybox,
+    /// Another one, by this command.
+    Other(&'static str),
 }
 
 /// A client machine: a tree of files, a key, a place for the script and what it needs.
@@ -77,15 +79,17 @@ impl<'s> Machine<'s> {
     }
 
     fn command(&self) -> Command {
-        let mut command = match self.shell {
-            Shell::Dash => Command::new("dash"),
-            Shell::Busybox => Command::new("busybox"),
+        let words = match self.shell {
+            Shell::Dash => "dash",
+            Shell::Busybox => "busybox sh",
+            Shell::Other(words) => words,
         };
+        let mut words = words.split(' ');
+        let mut command = Command::new(words.next().unwrap());
         self.server.environment(&mut command);
         command.env("PATH", format!("{0}/bin:{0}/busybox:/usr/bin:/bin", self.dir.display()));
         command.env("TMPDIR", self.path("tmp")).env("BKCTLD_CLIENT_CONFIG", self.path("client.conf"));
-        command.args((self.shell == Shell::Busybox).then_some("sh"));
-        command.arg(self.path("backup.sh"));
+        command.args(words).arg(self.path("backup.sh"));
         command
     }
 
@@ -153,6 +157,7 @@ by_each_shell! {
             setfacl -m u:12345:rw etc/hosts
             setfattr -n user.note -v kept etc/hosts
             setfattr -n trusted.note -v stays etc/hosts
+            setfattr -n security.selinux -v system_u:object_r:etc_t:s0 etc/hosts
             chown 4711:4712 home/ann/diary
             mknod etc/node c 1 3
             mkdir other",
@@ -361,6 +366,43 @@ as_root! {
         machine.set("SOURCES='/etc\n/nowhere'");
         machine.backup().exits(1);
         assert!(machine.mails().contains("nowhere"));
+    }
+
+    fn other_shells_run_the_script_too() {
+        let server = Server::on(FsKind::Ext4);
+        let mut machine = Machine::new(&server, Shell::Dash, "web01", &["127.0.0.1"]);
+        let dir = machine.dir.display().to_string();
+        machine.program("hooks/wait", &format!("[ ! -e {dir}/hold ] || {{ echo $$ >{dir}/held; exec sleep 300; }}"));
+        for shell in ["bash --posix", "mksh", "ksh93", "yash", "zsh --emulate sh"] {
+            let name = shell.split(' ').next().unwrap();
+            if !Path::new("/usr/bin").join(name).exists() {
+                assert_ne!(name, "bash", "every Debian has it");
+                eprintln!("skipped {name}: it is not installed");
+                continue;
+            }
+            machine.shell = Shell::Other(shell);
+            write(&machine.path("root/etc/shell"), shell);
+            machine.backup().ok().silent();
+            assert_eq!(machine.sent("etc/shell").as_deref(), Some(shell));
+            write(&machine.path("hold"), "");
+            let first = machine.begin();
+            wait_for("the first run is at its hook", || machine.path("held").exists());
+            machine.backup().exits(75);
+            sh(&format!("rm {dir}/hold; kill -TERM {}", first.child.id()));
+            first.finish().exits(143);
+            fs::remove_file(machine.path("held")).unwrap();
+        }
+    }
+
+    fn access_lists_of_xfs_are_no_error() {
+        let server = Server::on(FsKind::Xfs);
+        let machine = Machine::new(&server, Shell::Dash, "web01", &["127.0.0.1"]);
+        let root = server.backup().join("machine");
+        write(&root.join("etc/hosts"), "x");
+        sh(&format!("setfacl -m u:12345:rw {}/etc/hosts", root.display()));
+        machine.set(&format!("ROOT={}", root.display()));
+        machine.backup().ok();
+        sh(&format!("getfacl -n {}/etc/hosts | grep user:12345:rw-", server.data("web01").display()));
     }
 
     fn the_servers_take_turns_where_they_shall() {
