@@ -3,6 +3,7 @@
 
 pub mod btrfs;
 pub mod clock;
+pub mod extents;
 pub mod mount;
 pub mod namespace;
 pub mod net;

@@ -1,21 +1,21 @@
 //! The incs: an inc that has its name never changes, so each is measured once.
 //!
 //! A snapshot on btrfs: what was written after the snapshot before it was made, which the file system
-//! finds by its transactions without a look at the rest. Elsewhere, trees of hard links: each inode
-//! belongs to the first inc that has it (see [`shares`]).
+//! finds by its transactions without a look at the rest. Elsewhere, trees of hard links: each inode, and where
+//! the file system has clones each place on disk, belongs to the first inc that has it (see [`shares`]).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 
 use bkctld_sys::btrfs::{self, Subvolume};
-use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, fstatfs, openat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::cache::Place;
-use super::shares::{self, Row, Span};
+use super::shares::{self, Files, Span};
 use super::sum::{Listed, sum};
 use crate::error::{Error, IoContext, Result};
 use crate::file::{self, Sync};
@@ -191,32 +191,26 @@ fn trees(
     if known.len() == there.len() {
         return Ok(if there.is_empty() { Incs::default() } else { incs });
     }
-    let mut rows = known.last().and_then(|newest| read_rows(jail, place, newest));
-    if rows.is_none() {
+    let mut files = known.last().and_then(|newest| read_files(jail, place, newest));
+    if files.is_none() {
         incs = Incs::default();
     }
-    let mut newest: Option<&Tree> = None;
-    let measured = incs.trees.len();
-    let mut trees = std::mem::take(&mut incs.trees);
-    let mut at = trees.last().map(|tree| tree.name);
-    for inc in &there[measured..] {
-        let (new, ended, tree) = add(jail, inc, rows.take().unwrap_or_default(), at, options, progress)?;
+    for inc in &there[incs.trees.len()..] {
+        let newest = incs.trees.last().map(|tree| tree.name);
+        let (new, ended, tree) = add(jail, inc, files.take().unwrap_or_default(), newest, options, progress)?;
         incs.ended.extend(ended);
-        rows = Some(new);
-        at = Some(inc.name);
-        trees.push(tree);
-        newest = trees.last();
+        incs.trees.push(tree);
+        files = Some(new);
     }
-    let rows = rows.unwrap_or_default();
-    if let Some(newest) = newest {
+    if let (Some(newest), Some(files)) = (incs.trees.last(), files) {
         // Those of incs that are gone count for the oldest that is left.
-        incs.newest = shares::among(&shares::summed(&rows, newest.name), &present);
+        incs.newest = shares::among(&files.summed(newest.name), &present);
         if !options.keep_nothing {
-            write_rows(jail, place, newest, &rows)?;
+            write_files(jail, place, newest, &files)?;
         }
     }
     incs.ended = shares::among(&incs.ended, &present);
-    Ok(Incs { trees, ..incs })
+    Ok(incs)
 }
 
 /// The trees that are there and need no walk: all of those that were measured, if the newest of them is
@@ -233,32 +227,43 @@ fn known(there: &[&There], old: &Incs) -> Vec<Tree> {
 fn add(
     jail: &Jail,
     inc: &There,
-    rows: Vec<Row>,
+    files: Files,
     newest: Option<IncName>,
     options: &Options,
     progress: &Progress,
-) -> Result<(Vec<Row>, Vec<Span>, Tree)> {
+) -> Result<(Files, Vec<Span>, Tree)> {
     let path = jail.inc_dir().join(inc.name.to_string());
     let top = inc.top.try_clone().context("cannot open", &path)?;
-    let total = sum(top, options.threads, Listed::All, progress).context("cannot walk", &path)?;
+    let clones = shares_places(&top).context("cannot look at", &path)?;
+    let listed = if clones { Listed::Places } else { Listed::All };
+    let total = sum(top, options.threads, listed, progress).context("cannot walk", &path)?;
     #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
     let device = inc.stat.st_dev as u64;
     let (own, nested): (Vec<_>, Vec<_>) = total.inodes.into_iter().partition(|((on, _), _)| *on == device);
-    let files = own.into_iter().map(|((_, inode), bytes)| (inode, bytes));
-    let (rows, mut ended) = shares::extend(rows, newest, inc.name, files);
+    let inodes = own.into_iter().map(|((_, inode), bytes)| (inode, bytes));
+    let (rows, mut ended) = shares::extend(files.rows, newest, inc.name, inodes);
+    let (places, more) = shares::extend_places(files.places, newest, inc.name, total.places.into_iter());
+    ended.extend(more);
     // Directories are no other inc's, nor is what lies in subvolumes of its own.
     let bytes = total.bytes + nested.iter().map(|(_, bytes)| bytes).sum::<u64>();
     ended.push(Span { first: inc.name, last: inc.name, bytes });
     let problems = total.problems.into_iter().map(|problem| format!("inc {}: {problem}", inc.name)).collect();
-    Ok((rows, ended, Tree { problems, ..Tree::of(inc) }))
+    Ok((Files { rows, places }, ended, Tree { problems, ..Tree::of(inc) }))
 }
 
-fn read_rows(jail: &Jail, place: &Place, newest: &Tree) -> Option<Vec<Row>> {
+/// Whether files can share places on disk here. To ask each file for its places takes several times as
+/// long as to look at it.
+fn shares_places(top: &OwnedFd) -> rustix::io::Result<bool> {
+    const SHARING: [u64; 2] = [0x5846_5342, 0x9123_683e]; // XFS, btrfs
+    Ok(SHARING.contains(&(fstatfs(top)?.f_type as u64 & 0xffff_ffff)))
+}
+
+fn read_files(jail: &Jail, place: &Place, newest: &Tree) -> Option<Files> {
     shares::decode(&fs::read(place.files(jail)).ok()?, &label(newest))
 }
 
-fn write_rows(jail: &Jail, place: &Place, newest: &Tree, rows: &[Row]) -> Result<()> {
-    match shares::encode(rows, &label(newest)) {
+fn write_files(jail: &Jail, place: &Place, newest: &Tree, files: &Files) -> Result<()> {
+    match shares::encode(files, &label(newest)) {
         Some(bytes) => file::replace_with(&place.files(jail), 0o600, &bytes, Sync::Later),
         None => Ok(()),
     }

@@ -1,8 +1,9 @@
-//! Which files the incs of a jail share, where incs are trees of hard links.
+//! What the incs of a jail share, where incs are trees of hard links and clones.
 //!
 //! A file is in the incs from its first to its last without a gap: an inc takes what is unchanged from the
-//! inc before it. So it is enough to know of each file of the newest inc which was its first. What is in
-//! older incs only cannot get into another any more; of that the sums are kept, by first and last.
+//! inc before it, or clones it from the live data, where it has been since. So it is enough to know of each
+//! inode, or place on disk, of the newest inc which was its first. What is in older incs only cannot get
+//! into another any more; of that the sums are kept, by first and last.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,24 @@ pub(super) struct Row {
     pub(super) bytes: u64,
     /// The first inc that has it.
     pub(super) first: IncName,
+}
+
+/// One place on disk that files of the newest inc have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// The first inc that has it.
+    pub(super) first: IncName,
+}
+
+/// The files of the newest inc.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    /// By inode.
+    pub(super) rows: Vec<Row>,
+    /// In order; no two of them overlap.
+    pub(super) places: Vec<Place>,
 }
 
 /// Goes on from the files of the newest inc so far (`rows`, by inode) to those of the next: gives back
@@ -54,9 +73,59 @@ pub(super) fn extend(
     (new, merged(ended))
 }
 
-/// The sums of the rows of the newest inc.
-pub(super) fn summed(rows: &[Row], newest: IncName) -> Vec<Span> {
-    merged(rows.iter().map(|row| Span { first: row.first, last: newest, bytes: row.bytes }).collect())
+/// The same for places on disk; those of the next inc are given in order, and no two of them overlap.
+pub(super) fn extend_places(
+    places: Vec<Place>,
+    newest: Option<IncName>,
+    next: IncName,
+    new: impl Iterator<Item = (u64, u64)>,
+) -> (Vec<Place>, Vec<Span>) {
+    let mut taken: Vec<Place> = Vec::new();
+    let mut ended = Vec::new();
+    let mut end = |first, bytes| ended.extend(newest.map(|last| Span { first, last, bytes }));
+    let mut old = places.into_iter();
+    let mut current = old.next();
+    for (mut at, until) in new {
+        while at < until {
+            // What lies before is nobody's any more.
+            while let Some(place) = current.filter(|place| place.start < at) {
+                let stop = place.end.min(at);
+                end(place.first, stop - place.start);
+                current = if stop < place.end { Some(Place { start: stop, ..place }) } else { old.next() };
+            }
+            let piece = match current {
+                Some(place) if place.start == at => {
+                    Place { start: at, end: place.end.min(until), first: place.first }
+                }
+                Some(place) => Place { start: at, end: place.start.min(until), first: next },
+                None => Place { start: at, end: until, first: next },
+            };
+            if let Some(place) = current.filter(|place| place.start == at) {
+                current = if piece.end < place.end {
+                    Some(Place { start: piece.end, ..place })
+                } else {
+                    old.next()
+                };
+            }
+            at = piece.end;
+            match taken.last_mut() {
+                Some(last) if last.end == piece.start && last.first == piece.first => last.end = piece.end,
+                _ => taken.push(piece),
+            }
+        }
+    }
+    current.into_iter().chain(old).for_each(|place| end(place.first, place.end - place.start));
+    (taken, merged(ended))
+}
+
+impl Files {
+    /// What each inc was the first to have.
+    pub(super) fn summed(&self, newest: IncName) -> Vec<Span> {
+        let span = |first, bytes| Span { first, last: newest, bytes };
+        let rows = self.rows.iter().map(|row| span(row.first, row.bytes));
+        let places = self.places.iter().map(|place| span(place.first, place.end - place.start));
+        merged(rows.chain(places).collect())
+    }
 }
 
 /// The spans as they are among the incs that are left (`present`, in order): those of which none is left
@@ -84,60 +153,68 @@ fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans
 }
 
-const MAGIC: &[u8; 8] = b"bkcrow01";
+const MAGIC: &[u8; 8] = b"bkcfil01";
 const INC: usize = 13;
-const ROW: usize = 8 + 8 + 2;
+/// Two numbers, and which of the first incs.
+const ENTRY: usize = 8 + 8 + 2;
 
-/// The rows as bytes; `of` says which inc's they are. None where there are more first incs than can be
-/// numbered (the rows are then found anew each time).
-pub(super) fn encode(rows: &[Row], of: &[u8]) -> Option<Vec<u8>> {
-    let mut firsts: Vec<IncName> = rows.iter().map(|row| row.first).collect();
+/// The files as bytes; `of` says which inc's they are. None where there are more first incs than can be
+/// numbered (the files are then found anew each time).
+pub(super) fn encode(files: &Files, of: &[u8]) -> Option<Vec<u8>> {
+    let rows = files.rows.iter().map(|row| (row.inode, row.bytes, row.first));
+    let places = files.places.iter().map(|place| (place.start, place.end, place.first));
+    let mut firsts: Vec<IncName> = rows.clone().chain(places.clone()).map(|(_, _, first)| first).collect();
     firsts.sort_unstable();
     firsts.dedup();
-    let mut bytes = Vec::with_capacity(64 + of.len() + firsts.len() * INC + rows.len() * ROW);
+    let entries = files.rows.len() + files.places.len();
+    let mut bytes = Vec::with_capacity(64 + of.len() + firsts.len() * INC + entries * ENTRY);
     bytes.extend_from_slice(MAGIC);
-    for part in [of.len(), firsts.len(), rows.len()] {
+    for part in [of.len(), firsts.len(), files.rows.len(), files.places.len()] {
         bytes.extend_from_slice(&(part as u64).to_le_bytes());
     }
     bytes.extend_from_slice(of);
     for first in &firsts {
         bytes.extend_from_slice(first.to_string().as_bytes());
     }
-    for row in rows {
-        let first = u16::try_from(firsts.partition_point(|name| *name < row.first)).ok()?;
-        bytes.extend_from_slice(&row.inode.to_le_bytes());
-        bytes.extend_from_slice(&row.bytes.to_le_bytes());
+    for (one, other, first) in rows.chain(places) {
+        let first = u16::try_from(firsts.partition_point(|name| *name < first)).ok()?;
+        bytes.extend_from_slice(&one.to_le_bytes());
+        bytes.extend_from_slice(&other.to_le_bytes());
         bytes.extend_from_slice(&first.to_le_bytes());
     }
     Some(bytes)
 }
 
-/// The rows that these bytes are; none where they are another inc's, or not whole.
-pub(super) fn decode(bytes: &[u8], of: &[u8]) -> Option<Vec<Row>> {
-    let number = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    let length = |at: usize| usize::try_from(number(at)?).ok();
-    let head = MAGIC.len() + 3 * 8;
-    let (len, firsts, rows) = (length(8)?, length(16)?, length(24)?);
+/// The files that these bytes are; none where they are another inc's, or not whole.
+pub(super) fn decode(bytes: &[u8], of: &[u8]) -> Option<Files> {
+    let number = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let length = |at: usize| usize::try_from(number(bytes, at)?).ok();
+    let head = MAGIC.len() + 4 * 8;
+    let (len, firsts, rows, places) = (length(8)?, length(16)?, length(24)?, length(32)?);
     let firsts_at = head.checked_add(len)?;
     let rows_at = firsts_at.checked_add(firsts.checked_mul(INC)?)?;
-    let end = rows_at.checked_add(rows.checked_mul(ROW)?)?;
+    let places_at = rows_at.checked_add(rows.checked_mul(ENTRY)?)?;
+    let end = places_at.checked_add(places.checked_mul(ENTRY)?)?;
     if !bytes.starts_with(MAGIC) || bytes.len() != end || bytes.get(head..firsts_at)? != of {
         return None;
     }
-    let names: Vec<IncName> = bytes
+    let firsts: Vec<IncName> = bytes
         .get(firsts_at..rows_at)?
         .chunks_exact(INC)
         .map(|name| std::str::from_utf8(name).ok()?.parse().ok())
         .collect::<Option<_>>()?;
-    bytes
-        .get(rows_at..end)?
-        .chunks_exact(ROW)
-        .map(|row| {
-            let number = |at: usize| Some(u64::from_le_bytes(*row.get(at..)?.first_chunk()?));
-            let first = u16::from_le_bytes(*row.get(16..)?.first_chunk()?);
-            Some(Row { inode: number(0)?, bytes: number(8)?, first: *names.get(usize::from(first))? })
-        })
-        .collect()
+    let entry = |entry: &[u8]| {
+        let first = u16::from_le_bytes(*entry.get(16..)?.first_chunk()?);
+        Some((number(entry, 0)?, number(entry, 8)?, *firsts.get(usize::from(first))?))
+    };
+    let entries = |from, to| Some(bytes.get(from..to)?.chunks_exact(ENTRY).map(entry));
+    let rows = entries(rows_at, places_at)?
+        .map(|row| row.map(|(inode, bytes, first)| Row { inode, bytes, first }))
+        .collect::<Option<_>>()?;
+    let places = entries(places_at, end)?
+        .map(|place| place.map(|(start, end, first)| Place { start, end, first }))
+        .collect::<Option<_>>()?;
+    Some(Files { rows, places })
 }
 
 #[cfg(test)]
@@ -186,7 +263,7 @@ mod tests {
         ) {
             let (rows, mut spans) = run(&incs);
             let newest = name(incs.len() - 1);
-            spans.extend(summed(&rows, newest));
+            spans.extend(Files { rows, places: Vec::new() }.summed(newest));
             let left: Vec<usize> =
                 (0..incs.len()).filter(|number| deleted >> number & 1 == 0 || *number == incs.len() - 1).collect();
             let present: Vec<IncName> = left.iter().map(|number| name(*number)).collect();
@@ -209,10 +286,39 @@ mod tests {
         }
 
         #[test]
-        fn rows_are_read_back_whole_or_not_at_all(incs in histories(), cut in 0..200_usize) {
+        fn places_are_counted_as_if_each_byte_were_a_file(incs in histories(), scale in 1..4_u64) {
+            // Neighbours become one place, as they do on disk.
+            let (mut places, mut ended, mut newest) = (Vec::new(), Vec::new(), None);
+            let (mut rows, mut rows_ended) = (Vec::new(), Vec::new());
+            for (number, files) in incs.iter().enumerate() {
+                let next = name(number);
+                let mut runs: Vec<(u64, u64)> = Vec::new();
+                for inode in files {
+                    match runs.last_mut() {
+                        Some(last) if last.1 == inode * scale => last.1 += scale,
+                        _ => runs.push((inode * scale, (inode + 1) * scale)),
+                    }
+                }
+                let (new, more) = extend_places(places, newest, next, runs.into_iter());
+                prop_assert!(new.windows(2).all(|pair| pair[0].end <= pair[1].start));
+                (places, ended) = (new, [ended, more].concat());
+                let (new, more) = extend(rows, newest, next, files.iter().map(|inode| (*inode, scale)));
+                (rows, rows_ended) = (new, [rows_ended, more].concat());
+                newest = Some(next);
+            }
+            prop_assert_eq!(merged(ended), merged(rows_ended));
+            let newest = name(incs.len() - 1);
+            let places = Files { rows: Vec::new(), places };
+            prop_assert_eq!(places.summed(newest), Files { rows, places: Vec::new() }.summed(newest));
+        }
+
+        #[test]
+        fn files_are_read_back_whole_or_not_at_all(incs in histories(), cut in 0..200_usize) {
             let (rows, _) = run(&incs);
-            let bytes = encode(&rows, b"inc").unwrap();
-            prop_assert_eq!(decode(&bytes, b"inc"), Some(rows));
+            let places = rows.iter().map(|row| Place { start: row.inode, end: row.inode + 1, first: row.first });
+            let files = Files { places: places.collect(), rows };
+            let bytes = encode(&files, b"inc").unwrap();
+            prop_assert_eq!(decode(&bytes, b"inc"), Some(files));
             prop_assert_eq!(decode(&bytes, b"other"), None);
             prop_assert_eq!(decode(&bytes[..bytes.len().saturating_sub(cut + 1)], b"inc"), None);
         }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
-use bkctld_sys::tree::{Found, Visitor, walk};
+use bkctld_sys::extents::extents;
+use bkctld_sys::tree::{Found, Visitor, open_file, walk};
 use rustix::fs::{FileType, Stat, fstat};
 
 use crate::progress::Progress;
@@ -23,6 +24,8 @@ pub(super) enum Listed {
     SeveralNames,
     /// All that take anything, but directories.
     All,
+    /// Likewise; but what has a place on disk that other files can share is told by its place.
+    Places,
 }
 
 /// What a tree takes.
@@ -36,6 +39,8 @@ pub(super) struct Total {
     pub(super) directories: u64,
     /// Device, inode and bytes of those that are, sorted, each once.
     pub(super) inodes: Vec<((u64, u64), u64)>,
+    /// Begin and end of the places, sorted, each byte once.
+    pub(super) places: Vec<(u64, u64)>,
     /// What could not be read.
     pub(super) problems: Vec<String>,
 }
@@ -54,6 +59,14 @@ pub(super) fn sum(
     let mut total = sum.total.into_inner().unwrap_or_else(PoisonError::into_inner);
     total.inodes.sort_unstable();
     total.inodes.dedup_by_key(|(inode, _)| *inode);
+    total.places.sort_unstable();
+    total.places.dedup_by(|next, kept| {
+        let meets = next.0 <= kept.1;
+        if meets {
+            kept.1 = kept.1.max(next.1);
+        }
+        meets
+    });
     Ok(total)
 }
 
@@ -74,10 +87,11 @@ impl Visitor for Sum<'_> {
             return;
         }
         total.files += 1;
-        let listed = match self.listed {
-            Listed::SeveralNames => stat.st_nlink > 1,
-            Listed::All => true,
+        let bytes = match self.listed {
+            Listed::Places if bytes > 0 => bytes.saturating_sub(places(found, &mut total.places)),
+            _ => bytes,
         };
+        let listed = self.listed != Listed::SeveralNames || stat.st_nlink > 1;
         if listed && bytes > 0 {
             #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
             total.inodes.push(((stat.st_dev as u64, stat.st_ino as u64), bytes));
@@ -93,6 +107,7 @@ impl Visitor for Sum<'_> {
         total.files += more.files;
         total.directories += more.directories;
         total.inodes.append(&mut more.inodes);
+        total.places.append(&mut more.places);
     }
 
     fn failed(&self, path: PathBuf, error: io::Error) {
@@ -101,6 +116,17 @@ impl Visitor for Sum<'_> {
             total.problems.push(format!("{} is not counted: {error}", text::path(&path)));
         }
     }
+}
+
+/// Adds the places of a file's data; how many bytes they are. What cannot be told is none: it then counts
+/// by its inode.
+fn places(found: &Found<'_>, places: &mut Vec<(u64, u64)>) -> u64 {
+    if FileType::from_raw_mode(found.stat.st_mode) != FileType::RegularFile {
+        return 0;
+    }
+    let extents = open_file(found.dir, found.name).and_then(extents).unwrap_or_default();
+    places.extend(extents.iter().map(|extent| (extent.start, extent.start + extent.len)));
+    extents.iter().map(|extent| extent.len).sum()
 }
 
 /// What the inode takes on disk, in bytes.

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Stat, fstat, fstatfs, syncfs};
+use rustix::fs::{IFlags, Stat, fstat, fstatfs, ioctl_getflags, syncfs};
 use sha2::{Digest, Sha256};
 
 use super::cache::Place;
@@ -43,6 +43,8 @@ pub(super) struct Volume {
     device: u64,
     /// Before anything was walked.
     before: State,
+    /// Whether they tell of every change.
+    exact: bool,
     unchanged: bool,
 }
 
@@ -53,8 +55,11 @@ impl Volume {
         syncfs(&dir).context("cannot sync", path)?;
         let before = State::of(&dir).context("cannot look at", path)?;
         let device = device(&fstat(&dir).context("cannot look at", path)?);
+        // With a project's quota on the directory, what is told is the project's use.
+        let of_project = ioctl_getflags(&dir).is_ok_and(|flags| flags.contains(IFlags::PROJECT_INHERIT));
+        let exact = EXACT.contains(&before.kind) && !of_project;
         let unchanged = read(&place.state()) == Some(before);
-        Ok(Volume { dir, path: path.to_path_buf(), device, before, unchanged })
+        Ok(Volume { dir, path: path.to_path_buf(), device, before, exact, unchanged })
     }
 
     /// Whether nothing has changed in it since what is in the caches was found.
@@ -64,7 +69,7 @@ impl Volume {
 
     /// Whether the file is on it, and its numbers tell of every change of the file's size.
     pub(super) fn vouches_for(&self, stat: &Stat) -> bool {
-        device(stat) == self.device && EXACT.contains(&self.before.kind)
+        self.exact && device(stat) == self.device
     }
 
     /// Writes the caches, and the state that they are true in.
