@@ -208,7 +208,9 @@ check "package: installed again, it starts the jails" inside '
     within 30 bkctld is-on web01
     on web01
     answers 2222'
-check "package: its purge keeps jails, incs and policies, and nothing else" inside '
+check "package: its purge keeps jails, incs and policies, and nothing else, even where the configuration is broken" inside '
+    on web01
+    echo "this is no assignment" >>/etc/default/bkctld
     dpkg --purge bkctld
     no_process
     [ -d /backup/jails/web01/data ] && [ -d /backup/incs/web01 ] && [ -f /etc/evobackup/web01.d/incs_policy ] || fail "data is gone"
