@@ -211,4 +211,20 @@ as_root! {
             }
         }
     }
+
+    fn the_man_page_names_each_template_and_each_unit_that_is_enabled() {
+        let page = page(PAGES[0]).join("\n");
+        let names = |dir: &str| -> Vec<String> {
+            let entries = std::fs::read_dir(repository(dir)).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let enabled = |name: &String| {
+            std::fs::read_to_string(repository("systemd").join(name)).unwrap().contains("[Install]")
+        };
+        let units = names("systemd").into_iter().filter(enabled);
+        for name in names("templates").into_iter().chain(units) {
+            let name = name.replace("@.", "@JAIL.");
+            assert!(page.contains(&name), "{name} is not in the man page");
+        }
+    }
 }
