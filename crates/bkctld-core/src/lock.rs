@@ -5,9 +5,16 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{IoContext, Result};
 use crate::file;
+
+/// So often somebody who only asks may be in the way of one who takes the lock.
+const ASKERS: u32 = 100;
+
+/// How long to wait for who only asks. It lets go at once, unless it has to wait for a processor.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// A lock that is held as long as this value lives.
 #[derive(Debug)]
@@ -20,11 +27,19 @@ impl Lock {
     /// Takes the lock if nobody holds it.
     pub fn try_take(path: &Path) -> Result<Option<Lock>> {
         let file = open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { file, path: path.to_path_buf() })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error).context("cannot lock", path),
+        for _ in 0..ASKERS {
+            if locked(file.try_lock(), path)? {
+                return Ok(Some(Lock { file, path: path.to_path_buf() }));
+            }
+            // Who holds it holds it alone. One that shares it only asks, in `is_held`, and is gone in
+            // a moment: monitoring must not make a nightly `rm` believe that another one runs.
+            if !locked(file.try_lock_shared(), path)? {
+                return Ok(None);
+            }
+            file.unlock().context("cannot unlock", path)?;
+            std::thread::sleep(MOMENT);
         }
+        Ok(None)
     }
 
     /// Takes the lock; where another process holds it, calls `waiting` once, then waits.
@@ -45,10 +60,15 @@ impl Lock {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error).context("cannot open", path),
         };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error).context("cannot lock", path),
+        Ok(!locked(file.try_lock_shared(), path)?)
+    }
+
+    /// Whether some process holds or shares the lock now.
+    pub fn is_shared(path: &Path) -> Result<bool> {
+        match File::open(path) {
+            Ok(file) => Ok(!locked(file.try_lock(), path)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).context("cannot open", path),
         }
     }
 
@@ -60,6 +80,15 @@ impl Lock {
     /// Where the lock is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Whether the lock was to be had.
+fn locked(result: std::result::Result<(), TryLockError>, path: &Path) -> Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot lock", path),
     }
 }
 
@@ -81,6 +110,9 @@ fn open(path: &Path) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
     use super::*;
 
     #[test]
@@ -93,8 +125,33 @@ mod tests {
         assert!(Lock::try_take(&path).unwrap().is_none());
         drop(lock);
         assert!(!Lock::is_held(&path).unwrap());
+        let shared = File::open(&path).unwrap();
+        shared.lock_shared().unwrap();
+        assert!(!Lock::is_held(&path).unwrap() && Lock::is_shared(&path).unwrap());
+        drop(shared);
+        assert!(!Lock::is_shared(&path).unwrap());
         let mut waited = false;
         Lock::take(&path, || waited = true).unwrap();
         assert!(!waited);
+    }
+
+    #[test]
+    fn who_only_asks_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j.lock");
+        drop(Lock::try_take(&path).unwrap());
+        let (begun, done) = (Barrier::new(2), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                begun.wait();
+                while !done.load(Relaxed) {
+                    Lock::is_held(&path).unwrap();
+                }
+            });
+            begun.wait();
+            let taken = (0..20_000).filter(|_| Lock::try_take(&path).unwrap().is_some()).count();
+            done.store(true, Relaxed);
+            assert_eq!(taken, 20_000);
+        });
     }
 }

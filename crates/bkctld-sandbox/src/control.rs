@@ -141,7 +141,7 @@ fn all_gone(jail: &Jail) -> Result<bool> {
     let sessions = jail.sessions_lock();
     let busy = Lock::is_held(&jail.supervisor_lock())?
         || Lock::is_held(&jail.listener_lock())?
-        || (sessions.exists() && Lock::try_take(&sessions)?.is_none());
+        || Lock::is_shared(&sessions)?;
     Ok(!busy)
 }
 
