@@ -155,6 +155,17 @@ check "and one that bkctld made" inside '
     the_originals new01
     old_client 2603 "echo x >/var/backup/pushed"
     [ -e $jails/new01/data/pushed ]'
+check "rename and archive of a jail that the original runs leave nothing of its container" inside '
+    container_jail old03 2604
+    bkctld rename old03 old04
+    ours old04
+    nothing_left old03
+    old_answers 2604
+    container_jail old05 2605
+    bkctld --force archive old05
+    nothing_left old05
+    ! container old05 || fail "it runs"
+    [ -e /backup/archives/old05/data/home/notes ]'
 check "remove deletes a jail that the original runs, its container included" inside '
     bkctld --force remove new01
     nothing_left new01
