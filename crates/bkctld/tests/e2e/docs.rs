@@ -42,6 +42,7 @@ fn here(example: &str, server: &Server) -> String {
         (" /backup/", format!(" {}/", path("backup"))),
         ("/etc/evobackup", path("conf")),
         ("/root/web01.pub", format!("{client}/id.pub")),
+        ("/root/web01-new.pub", format!("{client}/new.pub")),
         ("ssh -p", ssh),
         ("backup.example.org", "127.0.0.1".to_owned()),
     ] {
@@ -72,6 +73,8 @@ as_root! {
             }
             std::os::unix::fs::symlink(BKCTLD, server.path("bin/bkctld")).unwrap();
             Client::make_key(&server, "web01");
+            let id = server.path("client-web01/id.pub");
+            fs::copy(id, server.path("client-web01/new.pub")).unwrap();
             for example in examples {
                 if server.jail("web01").exists() {
                     Client::trust(&server, "web01");

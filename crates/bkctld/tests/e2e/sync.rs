@@ -354,7 +354,7 @@ as_root! {
 
         let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
         let readme = fs::read_to_string(readme).unwrap();
-        let (_, task) = readme.split_once("\nMove a jail to another server").expect("the task is in the README");
+        let (_, task) = readme.split_once("\n### Move a jail to another server\n").expect("the task is in the README");
         let example = task.split("```").nth(1).unwrap().trim_start_matches("console");
         here.sh(&example.replace("backup2.example.org", "10.9.0.2").replace("/backup/", "/mnt/"));
 
