@@ -124,6 +124,11 @@ impl SystemLog {
         SystemLog { level, journal: JOURNAL.into(), syslog: SYSLOG.into() }
     }
 
+    /// Whether this server has a journal.
+    pub fn has_journal() -> bool {
+        Path::new(JOURNAL).exists()
+    }
+
     /// Sends the message. Where nobody takes it, or not at once, it is lost: nothing that the
     /// program does waits for its log, or fails for want of one. False if it was lost; one below
     /// the level counts as sent. The local time is asked for where it is needed: by syslog.

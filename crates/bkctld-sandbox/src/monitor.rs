@@ -289,15 +289,15 @@ impl Session<'_> {
         self.record.end = Some(Timestamp::now());
         let fallback = if self.logged_in { Ending::Killed } else { Ending::Refused };
         self.record.ending = Some(self.ending.unwrap_or(fallback));
+        // sshd has said who logged in. Connections without a login are for who looks for them: anybody
+        // can make many. Not as the last thing, as journald asks what unit a process is of when it reads.
+        let severity = if self.logged_in { Severity::Info } else { Severity::Debug };
+        self.tell(severity, &self.record.summary());
         if let Some(active) = self.active.take()
             && let Err(error) = active.finish(&self.record)
         {
             self.note(&error.to_string());
         }
-        // sshd has said who logged in. Connections without a login are for who looks for them: anybody
-        // can make many.
-        let severity = if self.logged_in { Severity::Info } else { Severity::Debug };
-        self.tell(severity, &self.record.summary());
     }
 }
 

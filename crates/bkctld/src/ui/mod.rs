@@ -9,7 +9,7 @@ pub mod table;
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use bkctld_core::syslog::Severity;
+use bkctld_core::syslog::{Severity, SystemLog};
 use serde::Serialize;
 
 use crate::log::Log;
@@ -36,17 +36,19 @@ pub struct Ui {
     header: bool,
     terminal: bool,
     log: Option<Log>,
+    /// Standard error is the journal, which gets each message through the log already.
+    mute: bool,
 }
 
 impl Ui {
     /// A terminal with these options.
     pub fn new(verbosity: Verbosity, json: bool, header: bool) -> Ui {
-        Ui { verbosity, json, header, terminal: io::stderr().is_terminal(), log: None }
+        Ui { verbosity, json, header, terminal: io::stderr().is_terminal(), log: None, mute: false }
     }
 
     /// The same, whose messages also go to this log.
     pub fn logging(self, log: Log) -> Ui {
-        Ui { log: Some(log), ..self }
+        Ui { log: Some(log), mute: stderr_is_journal(), ..self }
     }
 
     /// The server's log, where messages go there.
@@ -136,20 +138,26 @@ impl Ui {
 
     /// An error, on the terminal only.
     pub fn show_error(&self, text: impl Display) {
-        say(format_args!("bkctld: {text}"));
+        self.say(format_args!("bkctld: {text}"));
     }
 
     /// A warning, on the terminal only.
     pub fn show_warning(&self, text: impl Display) {
         if self.verbosity >= Verbosity::Normal {
-            say(format_args!("bkctld: warning: {text}"));
+            self.say(format_args!("bkctld: warning: {text}"));
         }
     }
 
     /// A notice, on the terminal only. Not said to cron, which would mail it.
     pub fn show_notice(&self, text: impl Display) {
         if self.verbosity == Verbosity::Verbose || (self.terminal && self.verbosity == Verbosity::Normal) {
-            say(format_args!("bkctld: {text}"));
+            self.say(format_args!("bkctld: {text}"));
+        }
+    }
+
+    fn say(&self, text: impl Display) {
+        if !self.mute {
+            say(text);
         }
     }
 
@@ -175,4 +183,12 @@ impl Ui {
 
 fn say(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether journald reads standard error, as in a service of systemd, and takes messages of the log, too:
+/// systemd.exec(5) on `JOURNAL_STREAM`.
+fn stderr_is_journal() -> bool {
+    let Ok(stderr) = rustix::fs::fstat(io::stderr()) else { return false };
+    let stream = format!("{}:{}", stderr.st_dev, stderr.st_ino);
+    std::env::var_os("JOURNAL_STREAM").is_some_and(|named| named == *stream) && SystemLog::has_journal()
 }

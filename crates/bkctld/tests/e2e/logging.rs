@@ -1,5 +1,6 @@
 //! What arrives in the server's log: real sockets, bound where journald and syslog have theirs.
 
+use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
@@ -183,6 +184,26 @@ as_root! {
         }
         assert!(fields(" refused: no command from ").contains(&"PRIORITY=7"));
         assert!(lines.iter().all(|line| line.contains("BKCTLD_JAIL=web01")), "{lines:#?}");
+    }
+
+    fn a_service_of_systemd_does_not_say_twice_what_the_journal_has() {
+        let server = Server::plain();
+        let journal = Daemon::bind(&server, "journal");
+        server.set("LOGLEVEL", "6");
+        let stderr = server.path("stderr");
+        let service = |stream: &str| {
+            let command = logging_to(&server, &journal, &["start", "web01"]);
+            let mut service = Command::new("sh");
+            server.environment(&mut service);
+            let script = format!("exec 2>{}; export JOURNAL_STREAM={stream}; exec \"$@\"", stderr.display());
+            service.args(["-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+            run(service).exits(2);
+            assert_eq!(journal.received().len(), 1);
+            fs::read_to_string(&stderr).unwrap()
+        };
+        assert_eq!(service("$(stat -Lc %d:%i /dev/fd/2)"), "");
+        // The variable of a service whose standard error was put elsewhere, by cron in it, say.
+        assert!(service("1:1").contains("no jail named 'web01'"));
     }
 
     fn a_log_that_nobody_reads_holds_no_command_up() {
