@@ -62,7 +62,7 @@ impl Place {
         for entry in fs::read_dir(&self.0).context("cannot read", &self.0)? {
             let path = entry.context("cannot read", &self.0)?.path();
             let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
-            let ours = path.extension().is_some_and(|end| end == "json" || end == "files");
+            let ours = path.extension().is_some_and(|end| end == "json" || end == "files" || end == "trail");
             if ours && !jails.iter().any(|jail| jail.as_str() == stem) {
                 fs::remove_file(&path).context("cannot remove", &path)?;
             }
@@ -82,6 +82,11 @@ impl Place {
     /// The files of the jail's newest inc.
     pub(super) fn files(&self, jail: &Jail) -> PathBuf {
         self.0.join(format!("{}.files", jail.name()))
+    }
+
+    /// The directories of the jail's live data.
+    pub(super) fn trail(&self, jail: &Jail) -> PathBuf {
+        self.0.join(format!("{}.trail", jail.name()))
     }
 
     pub(super) fn read(&self, jail: &Jail) -> Option<Cache> {

@@ -2,7 +2,8 @@
 //!
 //! On btrfs the kernel counts the transactions that changed a subvolume, which a jail is: the same number,
 //! the same data. Elsewhere it tells of changes for the file system as a whole only, by how much of it is
-//! in use ([`Volume`]); and a client cannot have changed anything without a session.
+//! in use ([`Volume`]). A client cannot have changed anything without a session; what an administrator moves
+//! from one jail to another takes no more and no less, but shows in the directories ([`trail`]).
 
 use std::os::fd::OwnedFd;
 
@@ -11,9 +12,10 @@ use jiff::Timestamp;
 use rustix::fs::fstat;
 use serde::{Deserialize, Serialize};
 
+use super::cache::Place;
 use super::sum::{Listed, sum};
 use super::volume::Volume;
-use super::{Options, Tree};
+use super::{Options, Tree, trail};
 use crate::error::{IoContext, Result};
 use crate::jail::Jail;
 use crate::progress::Progress;
@@ -25,6 +27,8 @@ pub(super) struct Live {
     pub(super) tree: Tree,
     pub(super) walked: Timestamp,
     seen: Option<Seen>,
+    /// The checksum of the jail's trail, where there is one.
+    trail: Option<String>,
 }
 
 /// As long as this is the same, so is the tree.
@@ -41,20 +45,37 @@ pub(super) fn measure(
     jail: &Jail,
     top: OwnedFd,
     old: Option<Live>,
-    volume: &Volume,
+    (volume, place): (&Volume, &Place),
     options: &Options,
     progress: &Progress,
 ) -> Result<Live> {
     let seen = look(jail, &top, volume)?;
+    let trail_path = place.trail(jail);
     if let Some(old) = old
-        && old.seen.is_some()
         && old.seen == seen
-        && (matches!(seen, Some(Seen::Subvolume { .. })) || volume.is_unchanged())
     {
-        return Ok(old);
+        let unchanged = match (&seen, &old.trail) {
+            (Some(Seen::Subvolume { .. }), _) => true,
+            (Some(Seen::Directory { .. }), Some(sum)) => {
+                volume.is_unchanged() && trail::is_unchanged(&top, &trail_path, sum)
+            }
+            _ => false,
+        };
+        if unchanged {
+            return Ok(old);
+        }
     }
-    let tree = count(top, jail, options, progress)?;
-    Ok(Live { tree, walked: options.now, seen })
+    let total =
+        sum(top, options.threads, Listed::SeveralNames, progress).context("cannot walk", jail.dir())?;
+    let wanted = matches!(seen, Some(Seen::Directory { .. })) && !options.keep_nothing;
+    let trail = wanted.then(|| total.trail.write(&trail_path)).transpose()?;
+    let tree = Tree {
+        bytes: total.bytes + total.inodes.iter().map(|(_, bytes)| bytes).sum::<u64>(),
+        files: total.files,
+        directories: total.directories,
+        problems: total.problems,
+    };
+    Ok(Live { tree, walked: options.now, seen, trail })
 }
 
 /// What the jail looks like now; none where no later look could tell whether it has changed.
@@ -74,15 +95,4 @@ fn look(jail: &Jail, top: &OwnedFd, volume: &Volume) -> Result<Option<Seen>> {
     }
     let last_session = session::last_finished(jail)?.map(|record| record.id);
     Ok(Some(Seen::Directory { inode, last_session }))
-}
-
-fn count(top: OwnedFd, jail: &Jail, options: &Options, progress: &Progress) -> Result<Tree> {
-    let total =
-        sum(top, options.threads, Listed::SeveralNames, progress).context("cannot walk", jail.dir())?;
-    Ok(Tree {
-        bytes: total.bytes + total.inodes.iter().map(|(_, bytes)| bytes).sum::<u64>(),
-        files: total.files,
-        directories: total.directories,
-        problems: total.problems,
-    })
 }

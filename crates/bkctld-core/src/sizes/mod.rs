@@ -13,6 +13,7 @@ mod incs;
 mod live;
 mod shares;
 mod sum;
+mod trail;
 mod volume;
 
 use std::num::NonZeroUsize;
@@ -123,7 +124,7 @@ impl Measuring {
         let before = if self.options.anew { None } else { self.place.read(jail) };
         let old = before.clone().unwrap_or_default();
         let top = open_jail(jail)?;
-        let live = live::measure(jail, top, old.live, &self.volume, &self.options, progress)?;
+        let live = live::measure(jail, top, old.live, (&self.volume, &self.place), &self.options, progress)?;
         let incs = incs::measure(jail, old.incs, &self.place, &self.options, progress)?;
         let cache = Cache { live: Some(live), incs };
         let sizes = cache.sizes().ok_or_else(|| Error::Invalid("no sizes were found".to_owned()))?;

@@ -11,6 +11,7 @@ use bkctld_sys::extents::extents;
 use bkctld_sys::tree::{Found, Visitor, open_file, walk};
 use rustix::fs::{FileType, Stat, fstat};
 
+use super::trail::Trail;
 use crate::progress::Progress;
 use crate::text;
 
@@ -41,6 +42,8 @@ pub(super) struct Total {
     pub(super) inodes: Vec<((u64, u64), u64)>,
     /// Begin and end of the places, sorted, each byte once.
     pub(super) places: Vec<(u64, u64)>,
+    /// Of [`Listed::SeveralNames`], the directories as they were before their names were read, by path.
+    pub(super) trail: Trail,
     /// What could not be read.
     pub(super) problems: Vec<String>,
 }
@@ -53,12 +56,14 @@ pub(super) fn sum(
     progress: &Progress,
 ) -> rustix::io::Result<Total> {
     let stat = fstat(&top)?;
-    let first = Total { bytes: bytes(&stat), directories: 1, ..Total::default() };
+    let mut first = Total { bytes: bytes(&stat), directories: 1, ..Total::default() };
+    first.trail.add(PathBuf::from("."), &stat);
     let sum = Sum { listed, progress, total: Mutex::new(first) };
     walk(top, threads, &sum);
     let mut total = sum.total.into_inner().unwrap_or_else(PoisonError::into_inner);
     total.inodes.sort_unstable();
     total.inodes.dedup_by_key(|(inode, _)| *inode);
+    total.trail.sort();
     total.places.sort_unstable();
     total.places.dedup_by(|next, kept| {
         let meets = next.0 <= kept.1;
@@ -108,6 +113,15 @@ impl Visitor for Sum<'_> {
         total.directories += more.directories;
         total.inodes.append(&mut more.inodes);
         total.places.append(&mut more.places);
+    }
+
+    fn entered(&self, path: impl FnOnce() -> PathBuf, dir: &OwnedFd) {
+        if self.listed == Listed::SeveralNames
+            && let Ok(stat) = fstat(dir)
+        {
+            let path = path();
+            self.total.lock().unwrap_or_else(PoisonError::into_inner).trail.add(path, &stat);
+        }
     }
 
     fn failed(&self, path: PathBuf, error: io::Error) {

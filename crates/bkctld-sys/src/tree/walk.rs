@@ -55,6 +55,9 @@ pub trait Visitor: Sync {
     /// What was added up since the last time.
     fn add(&self, tally: Self::Tally);
 
+    /// A directory below the top was opened; its names are not read yet.
+    fn entered(&self, _path: impl FnOnce() -> PathBuf, _dir: &OwnedFd) {}
+
     /// A directory that could not be read, or one too deep. What vanishes meanwhile is no failure.
     fn failed(&self, path: PathBuf, error: io::Error);
 
@@ -127,6 +130,7 @@ impl<V: Visitor> Walk<'_, V> {
             return Err(io::Error::other(format!("more than {MAX_DEPTH} levels deep")));
         }
         let fd = parent.with_fd(|above| open_dir(above, name))??;
+        self.visitor.entered(|| parent.path_of(name), &fd);
         let listing = list(&fd)?;
         let mut names = Vec::new();
         if listing.len() <= CHUNK {

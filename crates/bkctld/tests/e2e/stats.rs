@@ -77,6 +77,10 @@ on_each_fs! {
         assert_live(&server, "a", "one went");
         let last = assert_live(&server, "b", "one came elsewhere");
         assert_eq!(assert_live(&server, "b", "nothing changed"), last, "it was walked again");
+        // Where that is a renaming, nothing more and nothing less is in use.
+        sh(&format!("mv {} {}", data.join("dir/grows").display(), server.data("b").join("moved").display()));
+        assert_live(&server, "a", "a file was moved away");
+        assert_live(&server, "b", "and here it is");
         server.bkctld(&["-f", "remove", "b"]).ok();
         server.bkctld(&["init", "b"]).ok();
         assert_live(&server, "b", "another jail of the same name");
@@ -224,7 +228,7 @@ as_root! {
         server.take_inc(1, "a");
         server.take_inc(2, "a");
         let right = stats(&server, "a");
-        for name in ["a.json", "a.files", ".volume"] {
+        for name in ["a.json", "a.files", "a.trail", ".volume"] {
             for content in [&b""[..], b"{}", b"\x00\xff garbage", b"{\"format\":1,\"live\":null,\"incs\":{}}"] {
                 fs::write(server.path("state/sizes").join(name), content).unwrap();
                 let found = stats(&server, "a");

@@ -1,0 +1,117 @@
+//! The directories of a tree and their times of change: whether a name has come, gone or been moved in any
+//! of them. (Not whether a file has grown.)
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use bkctld_sys::tree;
+use rustix::fs::{Stat, fstat};
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::file::{self, Sync};
+
+/// What is known of one directory: inode, seconds and nanoseconds of its last change.
+const MARK: usize = 8 + 8 + 4;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Trail(Vec<(Vec<u8>, [u8; MARK])>);
+
+impl Trail {
+    pub(super) fn add(&mut self, path: PathBuf, stat: &Stat) {
+        self.0.push((path.into_os_string().into_vec(), mark(stat)));
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    /// Writes it, unless it is there already. Gives its checksum.
+    pub(super) fn write(&self, path: &Path) -> Result<String> {
+        let mut bytes = Vec::new();
+        for (name, mark) in &self.0 {
+            bytes.extend_from_slice(mark);
+            bytes.extend_from_slice(name);
+            bytes.push(0);
+        }
+        if fs::read(path).ok().as_ref() != Some(&bytes) {
+            file::replace_with(path, 0o600, &bytes, Sync::Later)?;
+        }
+        Ok(checksum(&bytes))
+    }
+}
+
+/// Whether every directory of the tree is as it was when the trail of this checksum was written.
+pub(super) fn is_unchanged(top: &OwnedFd, path: &Path, sum: &str) -> bool {
+    let Ok(bytes) = fs::read(path) else { return false };
+    if checksum(&bytes) != sum {
+        return false;
+    }
+    let mut rest = bytes.as_slice();
+    while let Some((was, after)) = rest.split_first_chunk::<MARK>() {
+        let Some(end) = after.iter().position(|byte| *byte == 0) else { return false };
+        let (name, after) = after.split_at(end);
+        // By descriptors: the client may have put a link in the way. A path that is too long to be
+        // looked up is as if it had changed.
+        if !tree::look(top, name).is_ok_and(|dir| fstat(&dir).is_ok_and(|stat| mark(&stat) == *was)) {
+            return false;
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    rest.is_empty()
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+fn mark(stat: &Stat) -> [u8; MARK] {
+    let mut mark = [0; MARK];
+    mark[..8].copy_from_slice(&(stat.st_ino as u64).to_le_bytes());
+    mark[8..16].copy_from_slice(&(stat.st_ctime as i64).to_le_bytes());
+    mark[16..].copy_from_slice(&(stat.st_ctime_nsec as u32).to_le_bytes());
+    mark
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_comes_goes_or_moves_shows_and_a_file_that_grows_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, kept) = (dir.path().join("tree"), dir.path().join("trail"));
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::write(tree.join("a/b/file"), "x").unwrap();
+        let top: OwnedFd = File::open(&tree).unwrap().into();
+        let trail = |paths: &[&str]| {
+            let mut trail = Trail::default();
+            for path in paths {
+                trail.add(PathBuf::from(path), &fstat(File::open(tree.join(path)).unwrap()).unwrap());
+            }
+            trail.sort();
+            trail.write(&kept).unwrap()
+        };
+        let sum = trail(&["a/b", ".", "a"]);
+        assert!(is_unchanged(&top, &kept, &sum));
+        assert!(!is_unchanged(&top, &kept, "other"));
+        // The clock of the file system is coarse.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(tree.join("a/b/file"), "longer").unwrap();
+        assert!(is_unchanged(&top, &kept, &sum));
+        fs::rename(tree.join("a/b/file"), dir.path().join("out")).unwrap();
+        assert!(!is_unchanged(&top, &kept, &sum));
+        let sum = trail(&["a/b", ".", "a"]);
+        fs::rename(tree.join("a"), tree.join("moved")).unwrap();
+        std::os::unix::fs::symlink("moved", tree.join("a")).unwrap();
+        assert!(!is_unchanged(&top, &kept, &sum));
+        fs::write(&kept, "damaged").unwrap();
+        assert!(!is_unchanged(&top, &kept, &sum));
+    }
+}
