@@ -124,7 +124,9 @@ check "update takes over what runs, and clears what the original left; the data 
     ours old01'
 check "a jail that is off stays off at its update" inside '
     container_jail old02 2602
-    bkctld stop old02
+    kill -KILL "$(systemctl show --value --property MainPID systemd-nspawn@old02)"
+    within 20 sh -c "! systemctl is-active --quiet systemd-nspawn@old02"
+    within 20 sh -c "! ss -ltn | grep -q :2602"
     bkctld update old02
     off old02
     nothing_left old02

@@ -111,10 +111,13 @@ pub fn is_active(jail: &Jail) -> Result<bool> {
 pub fn stop(jail: &Jail) -> Result<()> {
     let unit = unit(jail);
     systemctl::run(["stop", &unit])?;
-    // Its init is killed, which systemd would remember as a failure. Fails where the unit is
-    // forgotten already.
-    systemctl::output(["reset-failed", &unit])?;
-    Ok(())
+    forget_failure(&unit)
+}
+
+/// systemd remembers a container whose init was killed as a failed unit. Not to find it among those
+/// is what is wanted.
+fn forget_failure(unit: &str) -> Result<()> {
+    systemctl::output(["reset-failed", unit]).map(|_| ())
 }
 
 /// Starts the container again.
@@ -170,6 +173,7 @@ pub fn clear(jail: &Jail) -> Result<Leftovers> {
         if systemctl::property(&unit, "UnitFileState")? == "enabled" {
             systemctl::run(["disable", "--quiet", &unit])?;
         }
+        forget_failure(&unit)?;
     }
     leftovers.delete()?;
     Ok(leftovers)
