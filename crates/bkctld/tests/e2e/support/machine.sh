@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The inside of a machine, in network and mount namespaces of its own: sh machine.sh DIRECTORY BKCTLD ENTRY_POINTS
 # Says `ready` when it is one, and waits to be killed. Tests and bench run it.
 set -eu
