@@ -88,6 +88,9 @@ commands! {
     /// Show state, port, retention and addresses
     Status(status) = "status",
     /// Show what each jail takes on disk, and when its client was last there
+    ///
+    /// With -v also what its incs take together, how many files it has, and when it was walked. With -f
+    /// everything is walked anew.
     Stats(stats) = "stats",
     /// Print what Prometheus asks for, or write it to a file
     Metrics(metrics) = "metrics",

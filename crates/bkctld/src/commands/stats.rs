@@ -52,6 +52,8 @@ struct Live {
     files: u64,
     directories: u64,
     walked: Timestamp,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_counted: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -126,6 +128,7 @@ impl From<Sizes> for Shown {
                 files: sizes.live.files,
                 directories: sizes.live.directories,
                 walked: sizes.walked,
+                not_counted: sizes.live.problems,
             },
         }
     }
