@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::Jail;
 use crate::config::Settings;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::file::{self, Sync};
 use crate::runtime::RuntimeStore;
 
@@ -39,7 +39,14 @@ pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
 
 /// Makes what a session's root needs, or mends it where something is missing. The programs that
 /// the original copied into the jail give way to links into the shared runtime.
+///
+/// # Errors
+/// [`Error::NoSuchJail`], where another command has renamed, archived or deleted it while the caller
+/// waited for its lock: nothing of it must come back by this.
 pub fn lay_out(jail: &Jail, runtime: &RuntimeStore) -> Result<()> {
+    if !jail.exists() {
+        return Err(Error::NoSuchJail(jail.name().clone()));
+    }
     let rootfs = jail.rootfs();
     for (name, mode) in ROOT_DIRS {
         let dir = rootfs.join(name);

@@ -15,7 +15,14 @@ use crate::lock::Lock;
 /// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:
 /// a run that is interrupted leaves a jail that is still listed, so that it can be run again. The
 /// caller holds the jail's locks and has stopped it.
+///
+/// # Errors
+/// [`Error::NoSuchJail`], where another command has archived or renamed it while the caller waited for
+/// its locks: the incs of an archived jail stay.
 pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
+    if !jail.exists() {
+        return Err(Error::NoSuchJail(jail.name().clone()));
+    }
     renamed_away(jail.inc_dir(), rename_if_there)?;
     tree(jail.conf_dir())?;
     let legacy = jail.legacy_policy();

@@ -144,6 +144,36 @@ as_root! {
         assert_eq!(fs::read_link(conf.join("d")).unwrap(), Path::new("../shared-policy"));
     }
 
+    fn a_command_that_has_waited_brings_nothing_of_the_old_name_back() {
+        let server = with_rules_file(FsKind::Ext4);
+        server.init("a");
+        server.take_inc(-1, "a");
+        server.bkctld(&["stop", "a"]).ok();
+        let held = fs::File::create(server.path("lock/a.jail")).unwrap();
+        held.lock().unwrap();
+        let waits = |pid: u32| {
+            let locks = fs::read_to_string("/proc/locks").unwrap();
+            let pid = pid.to_string();
+            locks.lines().any(|line| line.contains("->") && line.split_whitespace().any(|word| word == pid))
+        };
+        let waiting: Vec<_> = [&["start", "a"][..], &["restart", "a"], &["update", "a"], &["-f", "remove", "a"]]
+            .map(|args| server.begin(args))
+            .into_iter()
+            .collect();
+        for one in &waiting {
+            wait_for("the command waits", || waits(one.child.id()));
+        }
+        // As a rename or an archive does it.
+        fs::rename(server.jail("a"), server.path("backup/away")).unwrap();
+        drop(held);
+        for one in waiting {
+            one.finish().exits(2);
+        }
+        assert!(!server.jail("a").exists());
+        assert_eq!(server.incs("a").len(), 1);
+        fs::rename(server.path("backup/away"), server.jail("a")).unwrap();
+    }
+
     fn running_sessions_are_ended_and_that_is_said() {
         let server = with_rules_file(FsKind::Ext4);
         let client = server.started("a");
