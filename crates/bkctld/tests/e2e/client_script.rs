@@ -73,9 +73,7 @@ impl<'s> Machine<'s> {
     }
 
     fn program(&self, name: &str, script: &str) {
-        let path = self.path(name);
-        write(&path, format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&self.path(name), format!("#!/bin/sh\n{script}\n"));
     }
 
     fn command(&self) -> Command {
@@ -454,10 +452,9 @@ as_root! {
         fs::create_dir(&bin).unwrap();
         for program in ["mysqldump", "mariadb-dump", "su", "slapcat", "redis-cli", "mongodump"] {
             // Writes where it is told to, half of it where it fails.
-            write(&bin.join(program), "#!/bin/sh
+            write_program(&bin.join(program), "#!/bin/sh
                 for word; do case $word in --archive=*) exec >\"${word#*=}\" ;; */redis.rdb.new) exec >\"$word\" ;; esac; done
                 echo \"begin $TEXT\"; [ -z \"$BROKEN\" ] || exit 3; echo end\n");
-            fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
         }
         for (name, example) in &examples {
             fs::create_dir(&dumps).unwrap();

@@ -16,7 +16,7 @@ struct Installed<'s> {
 impl Installed<'_> {
     fn on(server: &Server) -> Installed<'_> {
         let installed = Installed { server, path: server.path("bkctld") };
-        fs::copy(BKCTLD, &installed.path).unwrap();
+        write_program(&installed.path, fs::read(BKCTLD).unwrap());
         installed
     }
 
@@ -30,7 +30,7 @@ impl Installed<'_> {
     /// As dpkg does it: the new file takes the name of the old one.
     fn replace(&self) {
         let new = self.server.path("bkctld.dpkg-new");
-        fs::copy(BKCTLD, &new).unwrap();
+        write_program(&new, fs::read(BKCTLD).unwrap());
         fs::rename(new, &self.path).unwrap();
     }
 

@@ -17,7 +17,7 @@ pub use client::Client;
 pub use digest::Digest;
 pub use machine::Machine;
 pub use run::{Ran, run, sh, wait_for};
-pub use server::{Server, write};
+pub use server::{Server, write, write_program};
 pub use volume::FsKind;
 
 /// Whether this test can run here; says why not. With `CI` set, what could have run must run.

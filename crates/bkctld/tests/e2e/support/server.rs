@@ -368,6 +368,16 @@ pub fn occupy(port: u16) -> TcpListener {
     TcpListener::bind(("0.0.0.0", port)).expect("bind")
 }
 
+/// A program, with its parents. Another process writes it: this one's descriptor might be open for a
+/// moment in the child of another test, and what is open for writing cannot be run ("text file busy").
+#[track_caller]
+pub fn write_program(path: &Path, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().expect("parent")).expect("directory");
+    let mut command = Command::new("sh");
+    command.args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"]).arg(path);
+    start(command, content.as_ref()).finish().ok();
+}
+
 /// A file below a directory, with its parents.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().expect("parent")).expect("directory");
