@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use bkctld_sys::btrfs::{self, Subvolume};
 use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, fstatfs, openat};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Options;
@@ -77,10 +78,9 @@ impl Incs {
     }
 }
 
-/// An inc that is there, held open.
+/// An inc that is there. Not held open: there may be more of them than descriptors.
 struct There {
     name: IncName,
-    top: OwnedFd,
     stat: Stat,
     /// None where it is no subvolume.
     subvolume: Option<Subvolume>,
@@ -95,40 +95,53 @@ pub(super) fn measure(
 ) -> Result<Incs> {
     // What is deleted loses its name first. So what has its name after it was walked was whole.
     for _ in 0..ATTEMPTS {
-        let there = open(jail)?;
-        let snapshots = snapshots(jail, &there, &old)?;
-        let incs = trees(jail, &there, &old, place, options, progress)?;
-        if still_there(jail, &there) {
-            return Ok(Incs { snapshots, ..incs });
+        match attempt(jail, &old, place, options, progress) {
+            Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => {}
+            Ok(None) => {}
+            Ok(Some(incs)) => return Ok(incs),
+            Err(error) => return Err(error),
         }
     }
     Err(Error::Refused("its incs change faster than they can be measured; try again later".to_owned()))
 }
 
-fn open(jail: &Jail) -> Result<Vec<There>> {
+/// None where an inc went meanwhile.
+fn attempt(
+    jail: &Jail,
+    old: &Incs,
+    place: &Place,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Option<Incs>> {
     let mut there = Vec::new();
     for name in inc::list(jail)? {
-        // By path: nobody but root writes in INCDIR/J.
-        let path = jail.inc_dir().join(name.to_string());
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NOATIME | OFlags::CLOEXEC;
-        let top = match openat(CWD, &path, flags, Mode::empty()) {
-            Err(Errno::NOENT) => continue,
-            opened => opened.context("cannot open", &path)?,
-        };
+        let path = path(jail, name);
+        let top = open(&path)?;
         let stat = fstat(&top).context("cannot look at", &path)?;
         let is_subvolume = btrfs::is_subvolume(&top).context("cannot look at", &path)?;
         let subvolume = is_subvolume.then(|| btrfs::subvolume(&top)).transpose();
-        there.push(There { name, top, stat, subvolume: subvolume.context("cannot look at", &path)? });
+        there.push(There { name, stat, subvolume: subvolume.context("cannot look at", &path)? });
     }
-    Ok(there)
+    let snapshots = snapshots(jail, &there, old)?;
+    let incs = trees(jail, &there, old, place, options, progress)?;
+    Ok(still_there(jail, &there).then_some(Incs { snapshots, ..incs }))
+}
+
+fn path(jail: &Jail, name: IncName) -> PathBuf {
+    jail.inc_dir().join(name.to_string())
+}
+
+/// By path: nobody but root writes in `INCDIR/J`.
+fn open(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NOATIME | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty()).context("cannot open", path)
 }
 
 fn still_there(jail: &Jail, there: &[There]) -> bool {
     use std::os::unix::fs::MetadataExt;
     #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
     there.iter().all(|inc| {
-        let path = jail.inc_dir().join(inc.name.to_string());
-        fs::symlink_metadata(path)
+        fs::symlink_metadata(path(jail, inc.name))
             .is_ok_and(|meta| (meta.dev(), meta.ino()) == (inc.stat.st_dev as u64, inc.stat.st_ino as u64))
     })
 }
@@ -147,11 +160,10 @@ fn snapshots(jail: &Jail, there: &[There], old: &Incs) -> Result<Vec<Snapshot>> 
         });
         let bytes = match known {
             Some(known) => known.bytes,
-            None => match btrfs::bytes_written_after(&inc.top, after) {
-                // Deleted meanwhile; the list is measured again.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-                bytes => bytes.context("cannot measure", jail.inc_dir().join(inc.name.to_string()))?,
-            },
+            None => {
+                let path = path(jail, inc.name);
+                btrfs::bytes_written_after(open(&path)?, after).context("cannot measure", &path)?
+            }
         };
         let (id, generation) = (subvolume.id, subvolume.generation);
         snapshots.push(Snapshot { name: inc.name, id, generation, after, bytes });
@@ -232,8 +244,8 @@ fn add(
     options: &Options,
     progress: &Progress,
 ) -> Result<(Files, Vec<Span>, Tree)> {
-    let path = jail.inc_dir().join(inc.name.to_string());
-    let top = inc.top.try_clone().context("cannot open", &path)?;
+    let path = path(jail, inc.name);
+    let top = open(&path)?;
     let clones = shares_places(&top).context("cannot look at", &path)?;
     let listed = if clones { Listed::Places } else { Listed::All };
     let total = sum(top, options.threads, listed, progress).context("cannot walk", &path)?;

@@ -241,6 +241,18 @@ as_root! {
         assert_incs(&server, FsKind::Ext4);
     }
 
+    fn a_jail_with_more_incs_than_there_are_descriptors_is_measured() {
+        let server = Server::on(FsKind::Ext4);
+        server.init("a");
+        for number in 0..1100 {
+            let name = format!("2020-{:02}-{:02}-{:02}", 1 + number / 672, 1 + number / 24 % 28, number % 24);
+            fs::create_dir_all(server.path("backup/incs/a").join(name)).unwrap();
+        }
+        let found = stats(&server, "a");
+        assert_eq!(found["incs"]["each"].as_array().unwrap().len(), 1100);
+        assert_eq!(incs_bytes(&found), du(&server.incs("a")));
+    }
+
     fn caches_on_the_measured_file_system_do_not_vouch_for_what_others_write() {
         let server = Server::on(FsKind::Ext4);
         let state = server.path("backup/state");
