@@ -36,6 +36,13 @@ pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
         return Err(Error::JailExists(jail.name().clone()));
     }
     settings.check_dirs()?;
+    if let Some(unfinished) = super::unfinished(settings)?.into_iter().find(|one| one.jail == *jail.name()) {
+        return Err(Error::Refused(format!(
+            "what is left of a jail '{}' is still to be moved: run '{}' again first",
+            jail.name(),
+            unfinished.command
+        )));
+    }
     let store = RuntimeStore::ready(settings)?;
     let aside = jail.in_the_making();
     remove::tree(aside.dir())?;

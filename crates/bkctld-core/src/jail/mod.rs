@@ -52,11 +52,23 @@ const VERSION: &str = "version";
 const MAKING: &str = ".init-";
 const REMOVING: &str = ".remove-";
 
-/// The commands that are to be run again, because they were interrupted half way.
-pub fn unfinished(settings: &Settings) -> Result<Vec<String>> {
-    let mut commands = rename::unfinished(settings)?;
-    commands.extend(archive::unfinished(settings)?.iter().map(|name| format!("bkctld archive {name}")));
-    Ok(commands)
+/// Something that was interrupted half way and waits for being asked for again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The jail's name before.
+    pub jail: JailName,
+    /// What finishes it.
+    pub command: String,
+}
+
+/// What interrupted commands have left half way.
+pub fn unfinished(settings: &Settings) -> Result<Vec<Unfinished>> {
+    let mut found = rename::unfinished(settings)?;
+    found.extend(archive::unfinished(settings)?.into_iter().map(|jail| {
+        let command = format!("bkctld archive {jail}");
+        Unfinished { jail, command }
+    }));
+    Ok(found)
 }
 
 /// The jails for which there is a hidden name in `JAILDIR` with this prefix, sorted.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Jail, JailName, hidden, remove};
+use super::{Jail, JailName, Unfinished, hidden, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
@@ -85,15 +85,16 @@ struct Intent {
     service: ServiceBefore,
 }
 
-/// The commands that finish what interrupted renames have left.
-pub(super) fn unfinished(settings: &Settings) -> Result<Vec<String>> {
-    let mut commands = Vec::new();
+/// What interrupted renames have left half way.
+pub(super) fn unfinished(settings: &Settings) -> Result<Vec<Unfinished>> {
+    let mut found = Vec::new();
     for from in hidden(settings, INTENT)? {
         if let Some(intent) = Intent::read(&Jail::new(settings, from.clone()))? {
-            commands.push(format!("bkctld rename {from} {}", text::printable(intent.to.as_bytes())));
+            let command = format!("bkctld rename {from} {}", text::printable(intent.to.as_bytes()));
+            found.push(Unfinished { jail: from, command });
         }
     }
-    Ok(commands)
+    Ok(found)
 }
 
 impl Intent {

@@ -202,6 +202,7 @@ as_root! {
         server.bkctld(&["check-setup"]).exits(2).says(text);
         // Neither another name nor a new jail gets between.
         server.bkctld(&["rename", "a", "c"]).refuses(&["bkctld rename a b"]);
+        server.bkctld(&["init", "a"]).refuses(&["bkctld rename a b"]);
         // Without its policy no inc is made, and none is deleted.
         server.bkctld(&["inc"]).ok();
         server.bkctld(&["rm"]).ok();

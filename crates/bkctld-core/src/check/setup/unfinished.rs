@@ -7,9 +7,9 @@ use crate::jail;
 
 pub(super) fn check(settings: &Settings, parts: &mut Parts) {
     match jail::unfinished(settings) {
-        Ok(commands) => {
-            for command in commands {
-                let text = format_args!("an interrupted command has to be run again: '{command}'");
+        Ok(unfinished) => {
+            for one in unfinished {
+                let text = format_args!("an interrupted command has to be run again: '{}'", one.command);
                 parts.add("unfinished", Severity::Critical, text);
             }
         }
