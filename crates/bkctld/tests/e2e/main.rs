@@ -17,6 +17,7 @@ mod check_canary;
 mod check_incs;
 mod check_jails;
 mod check_setup;
+mod client_command;
 mod client_script;
 mod command_line;
 mod completion;
