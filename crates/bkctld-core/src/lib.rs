@@ -13,6 +13,7 @@ pub mod file;
 pub mod firewall;
 pub mod inc;
 pub mod jail;
+pub mod lifecycle;
 pub mod lock;
 pub mod metrics;
 pub mod operation;

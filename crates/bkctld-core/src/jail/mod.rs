@@ -1,87 +1,42 @@
 //! A jail: its name, its port, its place on disk.
 
 mod address;
-mod archive;
 mod authorized_keys;
 mod client_file;
-mod convert;
-mod create;
-mod layout;
 mod list;
 mod name;
 mod old_layout;
 mod port;
-mod remove;
-mod rename;
 mod session_policy;
 mod sshd_config;
-mod upgrade;
 mod version;
 
 use std::path::{Path, PathBuf};
 
 pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
-pub use archive::{Archive, Way};
 pub use authorized_keys::{Key, Keys};
 pub use client_file::{ClientFile, NotAFile};
-pub use convert::{Conversion, ConversionStep, WasOn};
-pub use create::create;
-pub use layout::{clear_old_programs, lay_out, make_ready};
 pub use list::{Ports, list};
 pub use name::JailName;
+pub(crate) use old_layout::OLD_DATA;
 pub use port::Port;
-pub use remove::{clear_leftovers, remove};
-pub use rename::{Rename, ServiceBefore, Step, What};
 pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
-pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 
 use crate::config::Settings;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::lock::Lock;
 use crate::original::{self, ServedBy};
 
 /// The on-disk format that this program makes and serves.
 pub const FORMAT_VERSION: u32 = 2;
 
-const ROOTFS: &str = "rootfs";
-const DATA: &str = "data";
-const VERSION: &str = "version";
+pub(crate) const ROOTFS: &str = "rootfs";
+pub(crate) const DATA: &str = "data";
+pub(crate) const VERSION: &str = "version";
 
-/// What the names of a jail in the making, and of one on its way out, begin with.
-const MAKING: &str = ".init-";
-const REMOVING: &str = ".remove-";
-
-/// Something that was interrupted half way and waits for being asked for again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfinished {
-    /// The jail's name before.
-    pub jail: JailName,
-    /// What finishes it.
-    pub command: String,
-}
-
-/// What interrupted commands have left half way.
-pub fn unfinished(settings: &Settings) -> Result<Vec<Unfinished>> {
-    let mut found = rename::unfinished(settings)?;
-    found.extend(archive::unfinished(settings)?.into_iter().map(|jail| {
-        let command = format!("bkctld archive {jail}");
-        Unfinished { jail, command }
-    }));
-    Ok(found)
-}
-
-/// The jails for which there is a hidden name in `JAILDIR` with this prefix, sorted.
-fn hidden(settings: &Settings, prefix: &str) -> Result<Vec<JailName>> {
-    let dir = &settings.jail_dir;
-    let mut names: Vec<JailName> = Vec::new();
-    for entry in std::fs::read_dir(dir).context("cannot read JAILDIR", dir)? {
-        let name = entry.context("cannot read JAILDIR", dir)?.file_name();
-        names.extend(name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse().ok()));
-    }
-    names.sort();
-    Ok(names)
-}
+/// What the name of a jail in the making begins with.
+pub(crate) const MAKING: &str = ".init-";
 
 /// Where everything of one jail lies. The value says nothing about whether it exists; which format
 /// the jail has is looked at once, when the value is made.
@@ -238,13 +193,13 @@ impl Jail {
 
     /// The same jail with its directory beside its place, for building it there. No such name is a
     /// jail's, since those begin with a letter or digit.
-    fn in_the_making(&self) -> Jail {
+    pub(crate) fn in_the_making(&self) -> Jail {
         let dir = self.dir.with_file_name(format!("{MAKING}{}", self.name));
         Jail { dir, old_layout: false, ..self.clone() }
     }
 
     /// The same jail with everything at its place in the current format.
-    fn converted(&self) -> Jail {
+    pub(crate) fn converted(&self) -> Jail {
         Jail { old_layout: false, ..self.clone() }
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::{DATA, ROOTFS, VERSION};
 
 /// Where the data lay, below the jail's directory.
-pub(super) const OLD_DATA: &str = "var/backup";
+pub(crate) const OLD_DATA: &str = "var/backup";
 
 /// Whether a jail of the first format lies in this directory.
 pub(super) fn found_in(dir: &Path) -> bool {

@@ -8,10 +8,10 @@ use std::process::Command;
 
 use bkctld_core::config::ServiceManager;
 use bkctld_core::error::{IoContext, JailContext, Result};
-use bkctld_core::jail::ServiceBefore;
+use bkctld_core::lifecycle::ServiceBefore;
 use bkctld_core::lock::Lock;
 use bkctld_core::original::{self, ServedBy, nspawn};
-use bkctld_core::{Error, Jail, Settings, jail, systemctl};
+use bkctld_core::{Error, Jail, Settings, lifecycle, systemctl};
 
 use crate::control;
 
@@ -35,7 +35,7 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<Change> {
     if jail.is_listening()? {
         return Ok(Change::NotNeeded);
     }
-    jail::make_ready(settings, jail).for_jail(jail.name())?;
+    lifecycle::make_ready(settings, jail).for_jail(jail.name())?;
     let takes_over = nspawn::is_active(jail)?;
     if takes_over {
         nspawn::stop(jail).for_jail(jail.name())?;

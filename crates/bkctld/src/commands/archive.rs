@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
-use bkctld_core::jail::{Archive, Way};
+use bkctld_core::lifecycle::{Archive, Way};
 use bkctld_core::lock::Lock;
 use bkctld_core::progress::Progress;
 use bkctld_core::{JailName, session, text};

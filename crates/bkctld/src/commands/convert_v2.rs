@@ -1,7 +1,7 @@
 //! `convert-v2`: a jail of the first format gets the second, in place.
 
 use bkctld_core::Jail;
-use bkctld_core::jail::{Conversion, WasOn};
+use bkctld_core::lifecycle::{Conversion, WasOn};
 use bkctld_core::lock::Lock;
 use bkctld_sandbox::service;
 

@@ -1,7 +1,8 @@
 //! `init`: a new jail.
 
 use bkctld_core::Jail;
-use bkctld_core::jail;
+use bkctld_core::jail::Ports;
+use bkctld_core::lifecycle;
 use bkctld_core::lock::Lock;
 
 use super::OneJail;
@@ -17,7 +18,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             return would(context, &jail);
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-        let port = jail::create(&context.settings, &jail)?;
+        let port = lifecycle::create(&context.settings, &jail)?;
         Ok(Outcome::new(
             Ended::Done,
             format_args!(
@@ -34,7 +35,7 @@ fn would(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
         return Err(bkctld_core::Error::JailExists(name.clone()).into());
     }
     context.settings.check_dirs()?;
-    let port = jail::Ports::lock(&context.settings)?.next_free()?;
+    let port = Ports::lock(&context.settings)?.next_free()?;
     Ok(Outcome::new(Ended::Would, format_args!("would create jail '{name}' on port {port}"))
         .with("port", port.get()))
 }

@@ -1,7 +1,7 @@
 //! `remove`: a jail with all that belongs to it.
 
 use bkctld_core::lock::Lock;
-use bkctld_core::{Jail, JailName, jail};
+use bkctld_core::{Jail, JailName, lifecycle};
 use bkctld_sandbox::service;
 
 use super::JailOrAll;
@@ -30,7 +30,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 
 /// A removal that could not finish has left a hidden directory, of a jail that is listed no more.
 fn clear_leftovers(context: &Context) -> Result<(), Failure> {
-    if context.settings.dry_run { Ok(()) } else { Ok(jail::clear_leftovers(&context.settings)?) }
+    if context.settings.dry_run { Ok(()) } else { Ok(lifecycle::clear_leftovers(&context.settings)?) }
 }
 
 fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
@@ -42,6 +42,6 @@ fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
     let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
     service::stop_for_good(&context.settings, &jail)?;
     let _incs = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
-    jail::remove(&context.settings, &jail)?;
+    lifecycle::remove(&context.settings, &jail)?;
     Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' deleted")))
 }

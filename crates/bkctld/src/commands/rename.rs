@@ -1,6 +1,6 @@
 //! `rename`: another name for a jail with all that belongs to it.
 
-use bkctld_core::jail::{Rename, ServiceBefore};
+use bkctld_core::lifecycle::{Rename, ServiceBefore};
 use bkctld_core::lock::Lock;
 use bkctld_core::{Jail, JailName, session};
 use bkctld_sandbox::service;

@@ -1,6 +1,6 @@
 //! `upgrade-config`: policies and templates at their old places get their new ones.
 
-use bkctld_core::jail::{PolicyUpgrade, TemplateUpgrade, Upgrade};
+use bkctld_core::lifecycle::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 use bkctld_core::lock::Lock;
 use bkctld_core::{Jail, JailName};
 

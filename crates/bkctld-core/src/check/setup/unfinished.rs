@@ -3,10 +3,10 @@
 use super::Parts;
 use crate::check::report::Severity;
 use crate::config::Settings;
-use crate::jail;
+use crate::lifecycle;
 
 pub(super) fn check(settings: &Settings, parts: &mut Parts) {
-    match jail::unfinished(settings) {
+    match lifecycle::unfinished(settings) {
         Ok(unfinished) => {
             for one in unfinished {
                 let text = format_args!("an interrupted command has to be run again: '{}'", one.command);

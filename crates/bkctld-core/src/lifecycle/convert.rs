@@ -9,11 +9,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::old_layout::OLD_DATA;
-use super::{ClientFile, DATA, FORMAT_VERSION, Jail, NotAFile, ROOTFS, create, layout, remove};
+use super::{create, layout, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
 use crate::file::{self, Sync};
+use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, NotAFile, OLD_DATA, ROOTFS};
 use crate::original::chroot;
 use crate::runtime::RuntimeStore;
 use crate::text;

@@ -8,14 +8,13 @@ use std::process::{Child, Command, Stdio};
 use bkctld_sys::btrfs;
 use bkctld_sys::process::die_with_the_caller;
 
-use super::list::Ports;
-use super::sshd_config::SshdConfig;
-use super::{FORMAT_VERSION, Jail, Port, layout, remove};
+use super::{layout, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::file::Sync;
 use crate::firewall::{self, Change, JailRules};
+use crate::jail::{FORMAT_VERSION, Jail, Port, Ports, SshdConfig};
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
 

@@ -15,10 +15,11 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::Serialize;
 
 use super::create::make_top;
-use super::{Jail, JailName, hidden, remove};
+use super::{hidden, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
+use crate::jail::{self, Jail, JailName};
 use crate::progress::Progress;
 use crate::{file, inc, text};
 
@@ -56,7 +57,7 @@ impl Archive {
     /// The jails that can be archived: those that there are, and those that an interrupted run has left
     /// half way, sorted.
     pub fn candidates(settings: &Settings) -> Result<Vec<JailName>> {
-        let mut names = super::list(settings)?;
+        let mut names = jail::list(settings)?;
         names.extend(unfinished(settings)?);
         names.sort();
         names.dedup();

@@ -6,10 +6,11 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::{Jail, JailName, MAKING, REMOVING};
+use super::REMOVING;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
+use crate::jail::{Jail, JailName, MAKING};
 use crate::lock::Lock;
 
 /// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:

@@ -9,10 +9,10 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::Jail;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
 use crate::file;
+use crate::jail::Jail;
 use crate::template::Template;
 use crate::text;
 

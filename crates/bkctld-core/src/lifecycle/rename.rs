@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Jail, JailName, Unfinished, hidden, remove};
+use super::{Unfinished, hidden, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::firewall::{self, Change, JailRules};
+use crate::jail::{Jail, JailName};
 use crate::text;
 
 /// What the file in `JAILDIR` that says what is meant begins with; the old name follows. No jail has

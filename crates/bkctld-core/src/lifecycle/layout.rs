@@ -6,10 +6,10 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use super::Jail;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file::{self, Sync};
+use crate::jail::Jail;
 use crate::runtime::RuntimeStore;
 
 /// Directories of the jail's root, with their modes. Most are mount points of a session.
