@@ -237,6 +237,20 @@ check "package: it replaces the original; its cron job and its configuration sta
     [ -L /usr/lib/bkctld/bkctld-inc ] && [ ! -e /usr/lib/bkctld/bkctld-glacier ] || fail "files of the original"
     [ ! -e /usr/share/bash_completion/bkctld ] || fail "the old completion"
     answers 2222'
+check "package: the original takes its place again, and nothing of ours runs or is enabled" inside '
+    on web01
+    dpkg --force-confdef --force-confold -i /root/original.deb
+    is "$(bkctld inc)" "the original: inc"
+    no_process
+    cmp /root/default /etc/default/bkctld
+    systemctl daemon-reload
+    is "$(systemctl list-units --all --no-legend --plain "bkctld-*" "bkctld@*")" ""
+    is "$(find /etc/systemd/system -name "*bkctld*" -printf "%f ")" "bkctld.service "
+    dpkg --force-confdef --force-confold -i /root/bkctld.deb
+    enabled bkctld-inc.timer disabled
+    enabled bkctld-check-setup.timer enabled
+    active bkctld-check-setup.timer active
+    on web01'
 check "package: containers of the original run on under an upgrade, until their jail is restarted" inside '
     bkctld --force remove all
     dpkg --purge bkctld
@@ -249,6 +263,11 @@ check "package: containers of the original run on under an upgrade, until their 
     dpkg-trigger --by-package=rsync /usr/bin/rsync
     dpkg --triggers-only -a
     old_answers 2601
+    the_originals old01
+    dpkg -i /root/original.deb
+    systemctl is-active --quiet systemd-nspawn@old01 || fail "the container was stopped on the way back"
+    old_answers 2601
+    dpkg -i /root/bkctld.deb
     the_originals old01
     bkctld restart old01
     ours old01
