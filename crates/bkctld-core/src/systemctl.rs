@@ -35,11 +35,25 @@ pub fn check(command: &str, output: &Output) -> Result<()> {
     })
 }
 
-/// Whether the unit runs, or is about to ("activating" is also one that is restarted).
-pub fn is_active(unit: &str) -> Result<bool> {
-    let output = output(["is-active", unit])?;
+/// What a unit is up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs, or is about to ("activating" is also one that is restarted).
+    Up,
+    /// On its way down: it serves nobody any more, but may be so for minutes.
+    Ending,
+    /// Neither.
+    Down,
+}
+
+/// What the unit is up to.
+pub fn state(unit: &str) -> Result<State> {
     // An inactive unit's state goes with exit status 3.
-    Ok(matches!(output.stdout.trim_ascii(), b"active" | b"activating" | b"reloading" | b"deactivating"))
+    Ok(match output(["is-active", unit])?.stdout.trim_ascii() {
+        b"active" | b"activating" | b"reloading" => State::Up,
+        b"deactivating" => State::Ending,
+        _ => State::Down,
+    })
 }
 
 /// A property of the unit, fit for a terminal; empty where it has none.

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{Error, IoContext, Result};
 use crate::jail::Jail;
+use crate::systemctl::State;
 use crate::{file, systemctl, text};
 
 const SETTINGS_DIR: &str = "/etc/systemd/nspawn";
@@ -104,7 +105,7 @@ pub fn is_active(jail: &Jail) -> Result<bool> {
     if !systemctl::is_init() || Leftovers::of(jail)?.is_empty() {
         return Ok(false);
     }
-    systemctl::is_active(&unit(jail))
+    Ok(systemctl::state(&unit(jail))? == State::Up)
 }
 
 /// Stops the container, and with it its sessions; returns when its processes are gone.
@@ -167,8 +168,13 @@ pub fn clear(jail: &Jail) -> Result<Leftovers> {
     }
     if systemctl::is_init() {
         let unit = unit(jail);
-        if systemctl::is_active(&unit)? {
-            return Err(Error::Refused(format!("{unit} runs still: {} stays", shown(&leftovers))));
+        match systemctl::state(&unit)? {
+            State::Up => {
+                return Err(Error::Refused(format!("{unit} runs still: {} stays", shown(&leftovers))));
+            }
+            // It may need them until its end, which this waits for.
+            State::Ending => systemctl::run(["stop", &unit])?,
+            State::Down => {}
         }
         if systemctl::property(&unit, "UnitFileState")? == "enabled" {
             systemctl::run(["disable", "--quiet", &unit])?;

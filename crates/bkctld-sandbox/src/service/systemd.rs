@@ -90,7 +90,7 @@ pub fn has(settings: &Settings, jail: &Jail) -> Result<bool> {
 }
 
 fn is_active(jail: &Jail) -> Result<bool> {
-    systemctl::is_active(&unit(jail))
+    Ok(systemctl::state(&unit(jail))? != systemctl::State::Down)
 }
 
 fn unit(jail: &Jail) -> String {
