@@ -277,6 +277,9 @@ rsync_options() {
 # Excludes the content of the mounts below ROOT that hold nothing of this machine.
 foreign_mounts() {
     [ -r /proc/mounts ] || return 0
+    # Never decoded: users may mount, too, and what follows a newline would be an option of rsync. A ?
+    # stands for any character; which ones are written as \040 depends on the kernel.
+    top=$(printf '%s\n' "${ROOT%/}" | sed 's/[][*#[:blank:]\]/?/g')
     while read -r _ dir kind _; do
         case $kind in
             nfs | nfs4 | cifs | smb3 | ceph | glusterfs | lustre | afs | 9p | virtiofs | fuse.sshfs | fuse.rclone | fuse.s3fs) ;;
@@ -284,10 +287,9 @@ foreign_mounts() {
             overlay | squashfs | iso9660 | udf | fuse.lxcfs | fuse.gvfsd-fuse | fuse.portal | rpc_pipefs | tracefs) ;;
             *) continue ;;
         esac
-        # Blanks are written as \040 there.
-        dir=$(printf '%b' "$dir")
+        dir=$(printf '%s\n' "$dir" | sed 's/\\[0-7][0-7][0-7]/?/g; s/[][*#]/?/g')
         case $dir in
-            "${ROOT%/}"/?*) printf -- '--exclude=%s/*\n' "${dir#"${ROOT%/}"}" ;;
+            "$top"/?*) printf '%s\n' "--exclude=${dir#"$top"}/*" ;;
         esac
     done </proc/mounts
 }

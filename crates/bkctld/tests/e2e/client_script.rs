@@ -255,6 +255,23 @@ as_root! {
         assert!(machine.mails().contains("nowhere"));
     }
 
+    fn the_name_of_a_mount_is_no_option_of_rsync() {
+        let server = Server::on(FsKind::Ext4);
+        let machine = Machine::new(&server, Shell::Dash, "web01", &["127.0.0.1"]);
+        let dir = machine.dir.display().to_string();
+        for name in [format!("evil\n--log-file={dir}/log"), "a b [x] *#\\040".to_owned()] {
+            let mount = machine.path("root").join(&name);
+            write(&mount.join("below"), "");
+            let quoted = format!("'{}'", mount.display());
+            sh(&format!("mount -t tmpfs none {quoted} && echo theirs >{quoted}/file"));
+            machine.backup().ok();
+            sh(&format!("umount {quoted}"));
+            assert!(!machine.path("log/*").exists(), "rsync took the name of a mount for an option");
+            let sent = server.data("web01").join(&name);
+            assert!(sent.is_dir() && !sent.join("file").exists(), "{name}");
+        }
+    }
+
     fn other_shells_run_the_script_too() {
         let server = Server::on(FsKind::Ext4);
         let mut machine = Machine::new(&server, Shell::Dash, "web01", &["127.0.0.1"]);
