@@ -127,8 +127,7 @@ impl<'a> Listener<'a> {
             .ok_or_else(|| Error::Refused("another listener of this jail is running".into()))?;
         sign(&lock)?;
         let state = ListenerState::first(&service.jail, config.port)?;
-        state.write(&service.jail)?;
-        Ok(Listener {
+        let mut listener = Listener {
             service,
             config,
             ids,
@@ -144,7 +143,21 @@ impl<'a> Listener<'a> {
             _sessions_lock: sessions_lock,
             life,
             life_held: Some(life_held),
-        })
+        };
+        listener.catch_up(load)?;
+        Ok(listener)
+    }
+
+    /// What was changed while this listener started found nobody to tell: before it held its lock the
+    /// jail was off. Where that cannot be served, the listener goes on as it has started.
+    fn catch_up(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<()> {
+        let change = |now| if now == self.config { Ok(()) } else { self.change_to(now) };
+        if let Err(error) = load().and_then(change) {
+            self.say(Severity::Warning, &format!("a change during the start is not in force: {error}"));
+            self.state.error = Some(error.to_string());
+        }
+        self.state.port = self.config.port.get();
+        self.state.write(&self.service.jail)
     }
 
     fn serve(&mut self, load: &dyn Fn() -> Result<ListenerConfig>) -> Result<Ended> {

@@ -20,7 +20,8 @@ pub(crate) struct ListeningSocket {
 }
 
 /// Changes `open` to listen on this port and these addresses (none means every one). Sockets that
-/// stay are not touched; new ones are open before old ones are closed. On an error all is as before.
+/// stay are not touched; new ones are open before old ones are closed. On an error all is as before, as far as the
+/// old addresses are still the server's.
 pub(crate) fn listen_on(open: &mut Vec<ListeningSocket>, port: Port, addresses: &[IpAddr]) -> Result<()> {
     let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     let addresses = if addresses.is_empty() { &every } else { addresses };
@@ -47,8 +48,9 @@ pub(crate) fn listen_on(open: &mut Vec<ListeningSocket>, port: Port, addresses: 
         Err(error) => {
             stay.extend(old.unwrap_or_default());
             if overlaps {
-                // These were ours a moment ago.
-                stay.extend(open_all(&old_addresses)?);
+                // These were ours a moment ago; one that has left the server since must not take the
+                // others along.
+                stay.extend(old_addresses.iter().filter_map(|address| open_all(&[*address]).ok()).flatten());
             }
             *open = stay;
             Err(error)
@@ -90,4 +92,27 @@ fn open_one(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     bind(&fd, &address)?;
     listen(&fd, BACKLOG)?;
     Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn an_old_address_that_the_server_has_lost_takes_no_other_along() {
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port: Port = here.local_addr().unwrap().port().to_string().parse().unwrap();
+        let lost = SocketAddr::new("192.0.2.1".parse().unwrap(), port.get());
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut open = vec![
+            ListeningSocket { address: here.local_addr().unwrap(), fd: here.into() },
+            ListeningSocket { address: lost, fd: elsewhere.into() },
+        ];
+        let kept = "127.0.0.1".parse().unwrap();
+        let never = "198.51.100.1".parse().unwrap();
+        assert!(listen_on(&mut open, port, &[kept, never]).is_err());
+        assert_eq!(open.iter().map(|socket| socket.address.ip()).collect::<Vec<_>>(), [kept]);
+    }
 }
