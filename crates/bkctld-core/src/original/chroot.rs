@@ -11,20 +11,20 @@ use rustix::process::Pid;
 use crate::error::{IoContext, Result};
 use crate::jail::Jail;
 
-/// The processes that run in the jail's directory as their root: sshd, its sessions, and whatever
-/// these have started.
+/// The processes that have the jail's directory, or one in it, as their root: sshd, its sessions, and
+/// whatever these have started. The client was root there, and could change its root once more.
 ///
 /// The original went by the pid in the jail's `run/sshd.pid`, which the client could write, and which
 /// is missing for the sessions of an sshd that died.
 pub fn processes(jail: &Jail) -> Result<Vec<Pid>> {
     let proc = Path::new("/proc");
-    let root = fs::metadata(jail.dir()).context("cannot read", jail.dir())?;
+    let dir = jail.dir().canonicalize().context("cannot read", jail.dir())?;
     let mut found = Vec::new();
     for entry in fs::read_dir(proc).context("cannot read", proc)? {
         let entry = entry.context("cannot read", proc)?;
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid
-            && has_root(pid, root.dev(), root.ino())
+            && has_root_in(pid, &dir)
         {
             found.push(pid);
         }
@@ -32,15 +32,18 @@ pub fn processes(jail: &Jail) -> Result<Vec<Pid>> {
     Ok(found)
 }
 
-/// Whether the process runs in the jail's directory as its root. One that is gone does not.
+/// Whether the process has its root in the jail's directory. One that is gone has not.
 pub fn is_in(jail: &Jail, pid: Pid) -> bool {
-    fs::metadata(jail.dir()).is_ok_and(|root| has_root(pid, root.dev(), root.ino()))
+    jail.dir().canonicalize().is_ok_and(|dir| has_root_in(pid, &dir))
 }
 
-fn has_root(pid: Pid, dev: u64, ino: u64) -> bool {
-    // The link leads to the directory itself, whatever the path is in the process's mount namespace.
-    fs::metadata(format!("/proc/{}/root", pid.as_raw_nonzero()))
-        .is_ok_and(|meta| meta.dev() == dev && meta.ino() == ino)
+/// By the path, which the kernel tells as it is seen from here, and by the directory itself, which the
+/// link leads to also where the process has a mount namespace of its own.
+fn has_root_in(pid: Pid, dir: &Path) -> bool {
+    let root = PathBuf::from(format!("/proc/{}/root", pid.as_raw_nonzero()));
+    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    fs::read_link(&root).is_ok_and(|path| path.starts_with(dir))
+        || fs::metadata(&root).is_ok_and(|root| fs::metadata(dir).is_ok_and(|dir| same(root, dir)))
 }
 
 /// A mount inside of a jail.

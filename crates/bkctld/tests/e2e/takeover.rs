@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::*;
+use crate::support::{self, *};
 
 const OLD_PORT: u16 = 2230;
 
@@ -299,10 +299,18 @@ as_root! {
         let status = server.status("old");
         assert_eq!((&status["status"], &status["served_by"]), (&"ON".into(), &"chroot".into()));
         server.bkctld(&["status", "old"]).ok().says("0.0.0.0/0 (in a chroot)");
+        // One that has gone deeper is still in the jail.
+        let below = server.jail("old").join("var/backup");
+        let mut command = std::process::Command::new("perl");
+        command.args(["-e", "chroot $ARGV[0] or die; sleep 1000"]).arg(&below);
+        let deeper = support::run::start(command, b"");
+        let root = format!("/proc/{}/root", deeper.child.id());
+        wait_for("it has gone there", || fs::read_link(&root).is_ok_and(|root| root == below));
         server.bkctld(&["-n", "stop", "old"]).ok();
         server.bkctld(&["is-on", "old"]).ok();
         server.bkctld(&["stop", "old"]).ok();
         held.ended();
+        assert_ne!(deeper.finish().code, 0);
         assert!(!server.greets(OLD_PORT));
         server.bkctld(&["is-on", "old"]).exits(100);
         assert_eq!(server.status("old")["status"], "OFF");
