@@ -161,25 +161,19 @@ fn content(path: &Path) -> Result<Option<Content>> {
         return Ok(None);
     }
     if !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err(not_a_directory(path));
+        return Err(layout::not_a_directory(path));
     }
     let mut names = fs::read_dir(path).context("cannot read", path)?;
     Ok(Some(if names.next().is_some() { Content::Something } else { Content::Nothing }))
 }
 
-fn not_a_directory(path: &Path) -> Error {
-    Error::Refused(format!("{} is no directory, or a link to one: nothing was changed", text::path(path)))
-}
-
 /// Refuses what the steps could not do, or should not do with links that the client may have made.
 fn check(jail: &Jail) -> Result<()> {
     let dir = jail.dir();
-    for name in DIRECTORIES.map(str::to_owned).into_iter().chain(MOVES.map(|(_, to)| to.to_owned())) {
-        let path = dir.join(&name);
-        if file::exists(&path)? && !path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-            return Err(not_a_directory(&path));
-        }
+    for name in DIRECTORIES.into_iter().chain(MOVES.map(|(_, to)| to)) {
+        layout::check_dir(&dir.join(name))?;
     }
+    layout::check_root(&jail.converted())?;
     for path in files(jail)? {
         match ClientFile::find(jail, path.strip_prefix(dir).unwrap_or(&path))? {
             Ok(_) | Err(NotAFile::Missing) => {}

@@ -1,16 +1,23 @@
 //! What lies in a jail's directory besides its configuration: the directories and links that a
 //! session's root is put together from.
 
-use std::fs::{self, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, OFlags};
+
+use super::remove;
 
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file::{self, Sync};
 use crate::jail::Jail;
 use crate::runtime::RuntimeStore;
+use crate::text;
 
 /// Directories of the jail's root, with their modes. Most are mount points of a session.
 const ROOT_DIRS: [(&str, u32); 12] = [
@@ -32,9 +39,42 @@ const ROOT_DIRS: [(&str, u32); 12] = [
 /// original did not make in a jail's root.
 pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
     let store = RuntimeStore::ready(settings)?;
-    let rootfs = jail.rootfs();
-    let complete = ROOT_DIRS.iter().all(|(name, _)| rootfs.join(name).is_dir());
+    let complete = root_dirs(jail).all(|(dir, _)| file_type(&dir).is_some_and(|kind| kind.is_dir()));
     if complete { Ok(()) } else { lay_out(jail, &store) }
+}
+
+/// The directories of the jail's root by path, each after the one that it is in.
+fn root_dirs(jail: &Jail) -> impl Iterator<Item = (PathBuf, u32)> {
+    let rootfs = jail.rootfs();
+    // Without the slash at the end, by which a link would be followed.
+    ROOT_DIRS.into_iter().map(move |(name, mode)| match name {
+        "" => (rootfs.clone(), mode),
+        name => (rootfs.join(name), mode),
+    })
+}
+
+fn file_type(path: &Path) -> Option<fs::FileType> {
+    path.symlink_metadata().ok().map(|meta| meta.file_type())
+}
+
+/// Refuses a root whose directories are something else. The client of a jail of the first format owns
+/// all of it and can plant, before the jail is converted, a link to a directory of the host's, in which
+/// root would then make and delete.
+pub(super) fn check_root(jail: &Jail) -> Result<()> {
+    root_dirs(jail).try_for_each(|(dir, _)| check_dir(&dir))
+}
+
+/// Refuses what is there and is no directory, a link to one included.
+pub(super) fn check_dir(path: &Path) -> Result<()> {
+    if file::exists(path)? && !file_type(path).is_some_and(|kind| kind.is_dir()) {
+        return Err(not_a_directory(path));
+    }
+    Ok(())
+}
+
+/// For a name that must be a directory's.
+pub(super) fn not_a_directory(path: &Path) -> Error {
+    Error::Refused(format!("{} is no directory, or a link to one: nothing was changed", text::path(path)))
 }
 
 /// Makes what a session's root needs, or mends it where something is missing. The programs that
@@ -42,14 +82,15 @@ pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NoSuchJail`], where another command has renamed, archived or deleted it while the caller
-/// waited for its lock: nothing of it must come back by this.
+/// waited for its lock: nothing of it must come back by this. [`Error::Refused`] where a directory of
+/// the root is a link or something else: nothing is changed then.
 pub fn lay_out(jail: &Jail, runtime: &RuntimeStore) -> Result<()> {
     if !jail.exists() {
         return Err(Error::NoSuchJail(jail.name().clone()));
     }
+    check_root(jail)?;
     let rootfs = jail.rootfs();
-    for (name, mode) in ROOT_DIRS {
-        let dir = rootfs.join(name);
+    for (dir, mode) in root_dirs(jail) {
         file::make_private_dir(&dir, mode)?;
     }
     file::make_private_dir(&jail.data(), 0o755)?;
@@ -98,19 +139,35 @@ fn leads_to(link: &Path, target: &Path) -> bool {
     fs::read_link(link).is_ok_and(|found| found.strip_prefix(".").unwrap_or(&found) == target)
 }
 
-/// Deletes the programs that the original copied below `rootfs/usr`, which the runtime hides.
+/// Deletes the programs that the original copied below `rootfs/usr`, which the runtime hides. The
+/// directory itself stays: sessions have the runtime mounted there, and lose it with the mount point.
+///
+/// # Errors
+/// [`Error::Refused`] where `rootfs` is no directory. A link in place of `usr` is deleted, and a
+/// directory made.
 pub fn clear_old_programs(jail: &Jail) -> Result<()> {
-    let usr = jail.rootfs().join("usr");
-    for entry in fs::read_dir(&usr).context("cannot read", &usr)? {
+    let rootfs = jail.rootfs();
+    check_dir(&rootfs)?;
+    let usr = rootfs.join("usr");
+    if file_type(&usr).is_some_and(|kind| !kind.is_dir()) {
+        fs::remove_file(&usr).context("cannot delete", &usr)?;
+    }
+    file::make_private_dir(&usr, 0o755)?;
+    let dir = open_no_link(&usr)?;
+    for entry in Dir::read_from(&dir).context("cannot read", &usr)? {
         let entry = entry.context("cannot read", &usr)?;
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            fs::remove_dir_all(&path).context("cannot delete", &path)?;
-        } else {
-            fs::remove_file(&path).context("cannot delete", &path)?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            remove::tree_in(&dir, name, &usr)?;
         }
     }
-    fs::set_permissions(&usr, Permissions::from_mode(0o755)).context("cannot set the mode of", &usr)
+    dir.set_permissions(Permissions::from_mode(0o755)).context("cannot set the mode of", &usr)
+}
+
+fn open_no_link(path: &Path) -> Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path).context("cannot open", path)
 }
 
 /// Clients look here for what system they are on; the programs are the host's.
@@ -119,3 +176,6 @@ fn copy_os_release(rootfs: &Path) -> Result<()> {
     let content = file::read_if_there(source)?.unwrap_or_default();
     file::replace_with(&rootfs.join("etc/os-release"), 0o644, &content, Sync::Later)
 }
+
+#[cfg(test)]
+mod tests;

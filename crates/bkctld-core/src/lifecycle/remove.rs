@@ -1,6 +1,6 @@
 //! Deleting a jail with all that belongs to it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroUsize;
@@ -89,8 +89,13 @@ pub fn tree(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).context("cannot open", parent),
     };
+    tree_in(&parent_dir, name, parent)
+}
+
+/// As [`tree`], of a name in a directory that is open already.
+pub(super) fn tree_in(parent_dir: &File, name: &OsStr, parent: &Path) -> Result<()> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    bkctld_sys::tree::remove(&parent_dir, name, threads, &|_| ()).map_err(|failed| Error::Io {
+    bkctld_sys::tree::remove(parent_dir, name, threads, &|_| ()).map_err(|failed| Error::Io {
         doing: "cannot delete",
         path: parent.join(failed.path),
         source: failed.source,

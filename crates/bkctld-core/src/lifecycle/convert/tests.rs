@@ -125,8 +125,16 @@ fn a_conversion_that_stops_after_any_step_is_finished_by_the_next() {
 #[test]
 fn what_the_client_put_in_the_way_is_named_and_nothing_is_touched() {
     type Break = fn(&Old);
-    let breaks: [(&str, Break); 7] = [
+    let breaks: [(&str, Break); 9] = [
         ("rootfs", |old| symlink("/etc", old.path("rootfs")).unwrap()),
+        ("rootfs/usr", |old| {
+            fs::create_dir(old.path("rootfs")).unwrap();
+            symlink("/usr", old.path("rootfs/usr")).unwrap();
+        }),
+        ("rootfs/dev", |old| {
+            fs::create_dir(old.path("rootfs")).unwrap();
+            fs::write(old.path("rootfs/dev"), "").unwrap();
+        }),
         ("etc/ssh", |old| {
             fs::rename(old.path("etc/ssh"), old.path("aside")).unwrap();
             symlink("../aside", old.path("etc/ssh")).unwrap();
