@@ -134,6 +134,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         return failure.exit.into();
     }
     let name = command.name();
+    crate::limits::raise_for(name);
     let ended = match prepare(&cli.options, name) {
         Ok(context) => command.run(&context).map_err(|failure| (context.ui, failure)),
         // A configuration that cannot be read has no LOGLEVEL; a nightly run should tell all the same.

@@ -7,6 +7,7 @@ mod completion;
 mod context;
 mod daemon;
 mod exit;
+mod limits;
 mod log;
 mod ui;
 

@@ -242,3 +242,31 @@ as_root! {
         fs::remove_file(server.path("backup/incs/b")).unwrap();
     }
 }
+
+as_root! {
+    fn an_inc_for_which_there_are_too_few_descriptors_is_none_and_the_soft_limit_is_no_bound() {
+        let server = Server::on(FsKind::Ext4);
+        server.init("a");
+        let mut dir = server.data("a");
+        for _ in 0..150 {
+            dir = dir.join("d");
+            write(&dir.join("beside/file"), "x");
+        }
+        let with_limit = |limit: &str, command: &str| {
+            let mut shell = std::process::Command::new("sh");
+            server.environment(&mut shell);
+            let script = format!("ulimit {limit}; exec {} {command} a", server.command(&[]).get_program().display());
+            shell.args(["-c", &script]);
+            run::run(shell)
+        };
+        // All of the process, the hard one too.
+        for limit in 55..65 {
+            // Each of them runs out elsewhere.
+            with_limit(&format!("-n {limit}"), "inc").refuses(&["ulimit -n"]);
+            assert!(server.incs("a").is_empty(), "a part of the jail passes for an inc");
+        }
+        assert!(!server.path("backup/incs/a").read_dir().is_ok_and(|mut left| left.next().is_some()));
+        with_limit("-Sn 60", "inc").ok();
+        Digest::of(&server.jail("a")).assert_same(&Digest::of(&server.incs("a")[0]), "the inc");
+    }
+}

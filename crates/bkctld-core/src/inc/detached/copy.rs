@@ -46,7 +46,7 @@ pub(super) enum Skip {
 pub(super) enum Failure {
     /// For a reason that lies in the live tree: the rest is gone on with.
     Skip(Skip),
-    /// For a reason that lies in the inc: there is no use in going on.
+    /// For a reason that lies in the inc or in the machine: there is no use in going on.
     Fatal(io::Error),
     /// The making was given up.
     GivenUp,
@@ -75,17 +75,27 @@ pub(super) struct Copier {
     given_up: AtomicBool,
 }
 
-/// The live error says that the name is no longer what it was.
-pub(super) fn skip_of(error: io::Error) -> Skip {
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
+/// Whether it is this process or the machine that lacks something, which says nothing about the tree: to
+/// go on would make an inc that lacks whatever came up in that moment.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    let error = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(error, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+}
+
+/// What an error in the live tree says of a name: usually that it is no longer what it was.
+pub(super) fn failure_of(error: io::Error) -> Failure {
+    if is_shortage(&error) {
+        return Failure::Fatal(error);
+    }
+    Failure::Skip(match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE | Errno::NXIO) => Skip::Vanished,
         Some(Errno::XDEV) => Skip::MountPoint,
         _ => Skip::Unreadable(error),
-    }
+    })
 }
 
 fn live<T>(result: Result<T, impl Into<io::Error>>) -> Result<T, Failure> {
-    result.map_err(|error| Failure::Skip(skip_of(error.into())))
+    result.map_err(|error| failure_of(error.into()))
 }
 
 /// The result of making a name in the inc.
@@ -195,14 +205,14 @@ impl Copier {
                 Err(Errno::NXIO) => break,
                 // A file system that knows no holes.
                 Err(Errno::INVAL) => at,
-                Err(error) => return Err(Failure::Skip(skip_of(error.into()))),
+                Err(error) => return Err(failure_of(error.into())),
             };
             let to = match seek(source, SeekFrom::Hole(from)) {
                 Ok(to) => to.min(size),
                 // The file became shorter meanwhile.
                 Err(Errno::NXIO) => break,
                 Err(Errno::INVAL) => size,
-                Err(error) => return Err(Failure::Skip(skip_of(error.into()))),
+                Err(error) => return Err(failure_of(error.into())),
             };
             bytes += self.range(source, target, from, to)?;
             // Data and hole at one place would mean a hole of no length: go on past it.
@@ -243,7 +253,7 @@ impl Copier {
                     at += n as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Failure::Skip(Skip::Unreadable(error))),
+                Err(error) => return Err(failure_of(error)),
             }
         }
         Ok(at - from)

@@ -31,7 +31,7 @@ use crate::progress::Progress;
 use crate::text;
 use index::{Reader, Writer};
 use space::Room;
-use tree::{Build, Previous, no_space_said};
+use tree::{Build, Previous, shortage_said};
 
 /// The tree that was built, still under its hidden name.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ pub(super) fn build(
 
     let build = Build::new(live, new, previous, Writer::new(index), begun, progress, &path)?;
     let (writer, top_block, built) = build.run(threads)?;
-    writer.finish(top_inode, top_block).context("cannot write", &index_path).map_err(no_space_said)?;
+    writer.finish(top_inode, top_block).context("cannot write", &index_path).map_err(shortage_said)?;
     // Once for everything: after a crash an inc that has its name has all its data too.
     syncfs(&new_again).context("cannot sync", &path)?;
     Ok(built)

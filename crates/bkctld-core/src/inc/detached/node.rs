@@ -13,6 +13,7 @@ use bkctld_sys::xattr::Xattrs;
 use rustix::fs::{Stat, fstat};
 use rustix::io::Errno;
 
+use super::copy::is_shortage;
 use super::index::Block;
 
 /// How many directories one making keeps open between tasks. Deeper ones are opened again from the
@@ -64,8 +65,8 @@ impl Budget {
 pub(super) enum Lost {
     /// The client moved the live one away.
     Live,
-    /// The new one, which nobody else touches.
-    New(io::Error),
+    /// The new one, which nobody else touches; or there was no descriptor or memory for either.
+    Fatal(io::Error),
 }
 
 impl Node {
@@ -146,13 +147,14 @@ impl Node {
         if path.is_empty() {
             return Ok(base);
         }
-        let live = open_dir_long(&base.live, &path).map_err(|_| Lost::Live)?;
+        let live = open_dir_long(&base.live, &path)
+            .map_err(|error| if is_shortage(&error) { Lost::Fatal(error) } else { Lost::Live })?;
         // By now another directory may be in its place.
         let is = fstat(&live).map_err(|_| Lost::Live)?;
         if (is.st_dev, is.st_ino) != (self.stat.st_dev, self.stat.st_ino) {
             return Err(Lost::Live);
         }
-        let new = open_dir_long(&base.new, &path).map_err(Lost::New)?;
+        let new = open_dir_long(&base.new, &path).map_err(Lost::Fatal)?;
         let prev = base.prev.as_ref().and_then(|prev| open_dir_long(prev, &path).ok());
         Ok(Arc::new(Open { live, new, prev }))
     }
@@ -163,7 +165,7 @@ impl Node {
         if path.is_empty() {
             return Ok(act(&base.new));
         }
-        Ok(act(&open_dir_long(&base.new, &path).map_err(Lost::New)?))
+        Ok(act(&open_dir_long(&base.new, &path).map_err(Lost::Fatal)?))
     }
 
     /// The nearest directory upwards that is open, and the names from there to here.
@@ -177,7 +179,7 @@ impl Node {
             }
             names.push(at.name.as_c_str());
             // The top always holds its own.
-            at = at.parent.as_ref().ok_or(Lost::New(Errno::BADF.into()))?;
+            at = at.parent.as_ref().ok_or(Lost::Fatal(Errno::BADF.into()))?;
         }
     }
 

@@ -13,7 +13,7 @@ use bkctld_sys::xattr::Xattrs;
 use rustix::fs::{AtFlags, FileType, Mode, fstat, mkdirat, statat};
 
 use super::Built;
-use super::copy::{Copier, Failure, Skip, dress, made, skip_of};
+use super::copy::{Copier, Failure, Skip, dress, failure_of, is_shortage, made};
 use super::index::{Block, Known, Reader, Writer};
 use super::links::{Links, link_max};
 use super::node::{Budget, Lost, Node, Open};
@@ -181,7 +181,11 @@ impl<'a> Build<'a> {
     ) -> Result<(Arc<Node>, Arc<Open>, Option<Arc<Block>>), Halt> {
         let fatal = |doing| {
             move |error: io::Error| {
-                Halt::Fatal(Error::Io { doing, path: self.path_of(parent, name), source: error })
+                Halt::Fatal(shortage_said(Error::Io {
+                    doing,
+                    path: self.path_of(parent, name),
+                    source: error,
+                }))
             }
         };
         if parent.depth() >= MAX_DEPTH {
@@ -191,16 +195,17 @@ impl<'a> Build<'a> {
             ))));
         }
         let above = parent.open().map_err(|lost| self.lost(lost))?;
-        let opened = open_dir(&above.live, name).map_err(skip_of);
+        let failed = |failure| self.halt(parent, name, failure);
+        let opened = open_dir(&above.live, name).map_err(failure_of);
         // Of a directory that cannot be entered because something is mounted on it, the inc has an
         // empty one, as a snapshot would.
-        if let Err(Skip::MountPoint) = &opened {
+        if let Err(Failure::Skip(Skip::MountPoint)) = &opened {
             mkdirat(&above.new, name, Mode::RWXU).map_err(|error| fatal("cannot create")(error.into()))?;
         }
-        let live = opened.map_err(Halt::Skip)?;
-        let stat = fstat(&live).map_err(|error| Halt::Skip(skip_of(error.into())))?;
-        let xattrs = Xattrs::of(&live).map_err(|error| Halt::Skip(skip_of(error)))?;
-        made(mkdirat(&above.new, name, Mode::RWXU)).map_err(|failure| self.halt(parent, name, failure))?;
+        let live = opened.map_err(failed)?;
+        let stat = fstat(&live).map_err(|error| failed(failure_of(error.into())))?;
+        let xattrs = Xattrs::of(&live).map_err(|error| failed(failure_of(error)))?;
+        made(mkdirat(&above.new, name, Mode::RWXU)).map_err(failed)?;
         let new = open_dir(&above.new, name).map_err(fatal("cannot open"))?;
         let known = place.and_then(|place| self.previous.as_ref()?.block(place)).map(Arc::new);
         let prev = match (&above.prev, &known) {
@@ -226,7 +231,7 @@ impl<'a> Build<'a> {
                     found.push(Task::Part(node.clone(), listing.clone(), from, known.clone()));
                 }
             }
-            Err(error) => self.halted(&node, c"", Halt::Skip(skip_of(error))),
+            Err(error) => self.halted(&node, c"", self.halt(&node, c"", failure_of(error))),
         }
         self.finish(node);
     }
@@ -264,7 +269,7 @@ impl<'a> Build<'a> {
             return Ok(());
         }
         let stat = statat(&here.open.live, entry.name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| Halt::Skip(skip_of(error.into())))?;
+            .map_err(|error| self.halt(here.node, entry.name, failure_of(error.into())))?;
         if kind(&stat) == FileType::Directory {
             enter(found);
             return Ok(());
@@ -305,7 +310,7 @@ impl<'a> Build<'a> {
         let block = std::mem::take(&mut *node.block());
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.put(block).map_err(|source| {
-            Halt::Fatal(no_space_said(Error::Io {
+            Halt::Fatal(shortage_said(Error::Io {
                 doing: "cannot write the index of",
                 path: self.path.to_path_buf(),
                 source,
@@ -317,9 +322,11 @@ impl<'a> Build<'a> {
     pub(super) fn lost(&self, lost: Lost) -> Halt {
         match lost {
             Lost::Live => Halt::Skip(Skip::Vanished),
-            Lost::New(source) => {
-                Halt::Fatal(Error::Io { doing: "cannot open again", path: self.path.to_path_buf(), source })
-            }
+            Lost::Fatal(source) => Halt::Fatal(shortage_said(Error::Io {
+                doing: "cannot open again",
+                path: self.path.to_path_buf(),
+                source,
+            })),
         }
     }
 
@@ -328,7 +335,7 @@ impl<'a> Build<'a> {
         match failure {
             Failure::Skip(skip) => Halt::Skip(skip),
             Failure::GivenUp => Halt::GivenUp,
-            Failure::Fatal(source) => Halt::Fatal(no_space_said(Error::Io {
+            Failure::Fatal(source) => Halt::Fatal(shortage_said(Error::Io {
                 doing: "cannot copy to",
                 path: self.path_of(node, name),
                 source,
@@ -382,8 +389,8 @@ impl Tally {
     }
 }
 
-/// A full disk in the middle: says so, and what became of the inc.
-pub(super) fn no_space_said(error: Error) -> Error {
+/// A full disk in the middle, or no descriptors or memory left: says so, and what became of the inc.
+pub(super) fn shortage_said(error: Error) -> Error {
     match error {
         Error::Io { path, source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
@@ -394,6 +401,11 @@ pub(super) fn no_space_said(error: Error) -> Error {
                 crate::text::path(&path)
             ))
         }
+        Error::Io { path, source, .. } if is_shortage(&source) => Error::Refused(format!(
+            "the machine ran short while the copy was made ({}: {source}); what was made of it is removed; \
+             raise the limit of open files (ulimit -n, fs.file-max) or the memory, and make it again",
+            crate::text::path(&path)
+        )),
         error => error,
     }
 }

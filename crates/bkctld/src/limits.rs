@@ -1,0 +1,47 @@
+//! The limit of open files. It holds for the whole process, in which several trees are walked at once; each
+//! walk keeps directories open, and the usual 1024 can be too few for all of them together.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The commands that walk trees. Not those that start listeners, which would hand it on to sessions.
+const WALKING: [&str; 6] = ["archive", "inc", "metrics", "remove", "rm", "stats"];
+
+/// Far more than the walks take; where there is no limit, some programs close as many as there could be.
+const ENOUGH: u64 = 65_536;
+
+/// Lets a command that walks trees open as many files as the administrator's hard limit allows.
+pub fn raise_for(command: &str) {
+    if !WALKING.contains(&command) {
+        return;
+    }
+    let limit = getrlimit(Resource::Nofile);
+    if let Some(current) = raised(&limit) {
+        // Where that is refused, a walk that runs short says so.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
+    }
+}
+
+/// The soft limit that is wanted; none where the one that holds is enough.
+fn raised(limit: &Rlimit) -> Option<u64> {
+    let wanted = limit.maximum.map_or(ENOUGH, |hard| hard.min(ENOUGH));
+    limit.current.is_some_and(|soft| soft < wanted).then_some(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_raised_as_far_as_allowed_and_never_lowered() {
+        for (current, maximum, expected) in [
+            (Some(1024), Some(4096), Some(4096)),
+            (Some(1024), Some(524_288), Some(ENOUGH)),
+            (Some(1024), None, Some(ENOUGH)),
+            (Some(1024), Some(1024), None),
+            (Some(100_000), Some(524_288), None),
+            (None, None, None),
+        ] {
+            assert_eq!(raised(&Rlimit { current, maximum }), expected, "{current:?} {maximum:?}");
+        }
+    }
+}
