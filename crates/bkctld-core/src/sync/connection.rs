@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use bkctld_sys::process::die_with_the_caller;
 
@@ -29,6 +31,9 @@ const OPTIONS: [&str; 10] = [
     "RequestTTY=no",
 ];
 
+/// How long a node has from the connection to the first word of its login shell.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// A connected node; disconnected when dropped.
 pub(super) struct Connection<'a> {
     node: &'a str,
@@ -50,11 +55,19 @@ impl<'a> Connection<'a> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut master = command.spawn().map_err(|error| cannot_run("ssh", "openssh-client", error))?;
         let input = master.stdin.take();
-        let said = master.stdout.take().is_some_and(|output| {
-            BufReader::new(output).lines().map_while(Result::ok).any(|line| line.trim_end() == MARK)
-        });
+        let said = master.stdout.take().map(|output| hear_mark(output, PATIENCE));
         let mut connection = Connection { node, dir, socket, master, input };
-        if said { Ok(connection) } else { Err(connection.refused()) }
+        match said {
+            Some(Ok(true)) => Ok(connection),
+            Some(Err(_)) => {
+                let _ = connection.master.kill();
+                Err(Error::Refused(format!(
+                    "root's login shell there says nothing for {} seconds: try ssh by hand",
+                    PATIENCE.as_secs()
+                )))
+            }
+            _ => Err(connection.refused()),
+        }
     }
 
     /// Why there is no connection, in ssh's words.
@@ -127,6 +140,20 @@ impl Drop for Connection<'_> {
     }
 }
 
+/// Whether the mark is said before the end; an error where neither comes in time.
+fn hear_mark(
+    said: impl Read + Send + 'static,
+    patience: Duration,
+) -> std::result::Result<bool, RecvTimeoutError> {
+    let (tell, heard) = channel();
+    // Left alone after the time: it ends with what it listens to.
+    std::thread::spawn(move || {
+        let marked = BufReader::new(said).lines().map_while(Result::ok).any(|line| line.trim_end() == MARK);
+        let _ = tell.send(marked);
+    });
+    heard.recv_timeout(patience)
+}
+
 /// `ssh` by the socket of this name. It is named relative to `dir`: a socket's path must be short, and
 /// whatever LOCKDIR has in it would have to be quoted for ssh and for rsync.
 fn ssh(dir: &Path, socket: &str, master: &str) -> Command {
@@ -170,6 +197,16 @@ fn last_line(words: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_never_speaks_is_not_waited_for() {
+        let hear = |said: &'static str| hear_mark(said.as_bytes(), Duration::from_secs(60));
+        assert_eq!(hear("hello\n--- bkctld ---\nmore"), Ok(true));
+        assert_eq!(hear("hello\n"), Ok(false));
+        let (silent, _speaker) = std::io::pipe().unwrap();
+        let patience = Duration::from_millis(10);
+        assert_eq!(hear_mark(silent, patience), Err(RecvTimeoutError::Timeout));
+    }
 
     #[test]
     fn the_line_that_tells_why_is_the_last_with_something_in_it() {

@@ -89,7 +89,11 @@ impl<'a> Run<'a> {
         let mut steps = plan::plan(jails, &node);
         let rehearsal = self.settings.dry_run;
         if !rehearsal {
-            on_each(&connection, jails, &mut steps, false, |step| step.create.then(|| vec!["init"]))?;
+            on_each(&connection, jails, &mut steps, false, |step| match (step.create, step.vacate) {
+                (true, _) => Some(vec!["init"]),
+                (_, true) => Some(vec!["stop"]),
+                _ => None,
+            })?;
         }
         let there: Vec<&JailName> = jails
             .iter()

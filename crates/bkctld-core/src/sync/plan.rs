@@ -49,6 +49,9 @@ impl Service {
 pub(super) struct Step {
     /// Whether the node does not have the jail yet.
     pub create: bool,
+    /// Whether it is stopped before anything is changed: it serves a port there that another jail of
+    /// this run gets, and neither could have its new one before the other has let go.
+    pub vacate: bool,
     /// What its service needs at the end.
     pub service: Service,
 }
@@ -56,10 +59,11 @@ pub(super) struct Step {
 /// What is to be done for each of the jails, or why it cannot be.
 pub(super) fn plan(wanted: &[Wanted], node: &NodeState) -> Vec<Result<Step>> {
     let ours: BTreeSet<&str> = wanted.iter().map(|jail| jail.name.as_str()).collect();
-    wanted.iter().map(|jail| step(jail, &ours, node)).collect()
+    let ports: BTreeSet<u16> = wanted.iter().map(|jail| jail.port.get()).collect();
+    wanted.iter().map(|jail| step(jail, &ours, &ports, node)).collect()
 }
 
-fn step(wanted: &Wanted, ours: &BTreeSet<&str>, node: &NodeState) -> Result<Step> {
+fn step(wanted: &Wanted, ours: &BTreeSet<&str>, ports: &BTreeSet<u16>, node: &NodeState) -> Result<Step> {
     let there = node.jails.get(wanted.name.as_str());
     if let Some(there) = there
         && there.format != FORMAT_VERSION.to_string()
@@ -85,13 +89,16 @@ fn step(wanted: &Wanted, ours: &BTreeSet<&str>, node: &NodeState) -> Result<Step
             crate::text::printable(other.as_bytes())
         )));
     }
-    let service = match (wanted.on, there.is_some_and(|jail| jail.on)) {
+    let on = there.is_some_and(|jail| jail.on);
+    let moves = |port: &u16| *port != wanted.port.get() && ports.contains(port);
+    let vacate = on && there.and_then(|jail| jail.port).as_ref().is_some_and(moves);
+    let service = match (wanted.on, on && !vacate) {
         (true, false) => Service::Start,
         (true, true) => Service::Reload,
         (false, true) => Service::Stop,
         (false, false) => Service::Leave,
     };
-    Ok(Step { create: there.is_none(), service })
+    Ok(Step { create: there.is_none(), vacate, service })
 }
 
 #[cfg(test)]
@@ -125,7 +132,7 @@ mod tests {
             ("new", false, true, Service::Leave),
         ] {
             let steps = plan(&[jail(name, "2222", on)], &node);
-            assert_eq!(steps[0].as_ref().unwrap(), &Step { create, service }, "{name} {on}");
+            assert_eq!(steps[0].as_ref().unwrap(), &Step { create, vacate: false, service }, "{name} {on}");
         }
     }
 
@@ -145,5 +152,16 @@ mod tests {
         // The port that another jail of the same run is about to leave is free.
         let steps = plan(&[jail("a", "2223", true), jail("b", "2224", true)], &node);
         assert!(steps.iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn jails_that_swap_their_ports_let_go_of_them_first() {
+        let node = node(&[("a", "2", true, Some(1)), ("b", "2", true, Some(2)), ("c", "2", false, Some(3))]);
+        let wanted = [jail("a", "2", true), jail("b", "3", true), jail("c", "1", true), jail("d", "4", true)];
+        let steps: Vec<Step> = plan(&wanted, &node).into_iter().map(Result::unwrap).collect();
+        assert_eq!(steps.iter().map(|step| step.vacate).collect::<Vec<_>>(), [true, true, false, false]);
+        assert!(steps.iter().all(|step| step.service == Service::Start));
+        let stays = plan(&[jail("a", "5", true), jail("b", "2", true)], &node);
+        assert!(stays.iter().all(|step| step.as_ref().is_ok_and(|step| !step.vacate)));
     }
 }

@@ -106,6 +106,24 @@ as_root! {
         before[1].assert_same(&after[1], "the node's policies after a second sync");
     }
 
+    fn jails_that_have_swapped_their_ports_have_done_so_there() {
+        let (here, there) = Machine::pair(FsKind::Ext4);
+        here.set("NODE=10.9.0.2");
+        let clients = ["a", "b"].map(|name| {
+            here.bkctld(&["init", name]).ok();
+            Pinned::new(&here, name)
+        });
+        here.bkctld(&["start", "all"]).ok();
+        here.bkctld(&["sync", "all"]).ok();
+        for (name, port) in [("a", "2300"), ("b", "2222"), ("a", "2223")] {
+            here.bkctld(&["port", name, port]).ok();
+        }
+        here.bkctld(&["sync", "all"]).ok();
+        assert_eq!((there.port("a"), there.port("b")), ("2223".into(), "2222".into()));
+        clients[0].logs_in("10.9.0.2", "2223").ok();
+        clients[1].logs_in("10.9.0.2", "2222").ok();
+    }
+
     fn what_is_changed_and_what_is_gone_here_is_so_there() {
         let (here, there) = Machine::pair(FsKind::Ext4);
         here.set("NODE=10.9.0.2");
