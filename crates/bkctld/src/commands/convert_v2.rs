@@ -3,6 +3,7 @@
 use bkctld_core::Jail;
 use bkctld_core::lifecycle::{Conversion, WasOn};
 use bkctld_core::lock::Lock;
+use bkctld_core::runtime::RuntimeStore;
 use bkctld_sandbox::service;
 
 use super::OneJail;
@@ -41,12 +42,21 @@ fn convert(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
     // One that was interrupted when only the start was left is finished, too.
     if jail.has_old_layout() || !was_on.is_noted() {
         Conversion::plan(jail)?;
+        // What may be missing on the server is missed before anything is stopped or moved.
+        RuntimeStore::ready(&context.settings)?;
         if jail.is_on()? {
             was_on.note()?;
         }
         service::stop(&context.settings, jail)?;
         // Once more: until here the client could change what is looked at.
-        Conversion::plan(jail)?.carry_out(&context.settings)?;
+        let done = Conversion::plan(jail).and_then(|plan| plan.carry_out(&context.settings));
+        if was_on.is_noted() {
+            let off =
+                |error| format!("{error}; the jail is off now: when that is mended, run convert-v2 again");
+            done.map_err(|error| Failure::error(off(error)))?;
+        } else {
+            done?;
+        }
     }
     if !was_on.is_noted() {
         return Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has version 2 now")));
