@@ -67,7 +67,7 @@ impl Archive {
     /// What archiving the jail comes to. Nothing is done yet.
     ///
     /// # Errors
-    /// [`Error::NoSuchJail`]; [`Error::TargetExists`] for an archive of this name.
+    /// [`Error::NoSuchJail`]; [`Error::WrongVersion`]; [`Error::TargetExists`] for an archive of this name.
     pub fn plan(settings: &Settings, name: &JailName) -> Result<Archive> {
         let jail = Jail::new(settings, name.clone());
         if file::exists(&aside(&jail))? {
@@ -76,6 +76,7 @@ impl Archive {
         if !jail.exists() {
             return Err(Error::NoSuchJail(name.clone()));
         }
+        jail.require_current_format()?;
         if file::exists(jail.archive())? {
             return Err(Error::TargetExists { what: "archive", path: jail.archive().to_path_buf() });
         }

@@ -29,9 +29,11 @@ pub enum Change {
 /// and its port taken over.
 ///
 /// # Errors
-/// What the listener says against starting: a port in use, no host keys, an `sshd_config` that sshd
+/// [`Error::WrongVersion`]; what the listener says against starting: a port in use, no host keys, an `sshd_config` that sshd
 /// does not take. The original's container then runs again, if it did before.
 pub fn start(settings: &Settings, jail: &Jail) -> Result<Change> {
+    // Nothing is laid out for the second format among what a client of the first one may have made.
+    jail.require_current_format()?;
     if jail.is_listening()? {
         return Ok(Change::NotNeeded);
     }

@@ -77,7 +77,7 @@ on_each_fs! {
         let server = Server::on(fs);
         original::old_jail(&server, fs, "old", OLD_PORT);
         let before = Digest::of(&server.jail("old"));
-        for command in ["start", "update", "restart", "reload", "key", "port", "ip"] {
+        for command in ["start", "update", "restart", "reload", "key", "port", "ip", "archive"] {
             server.bkctld(&[command, "old"]).exits(3).silent().warns("convert-v2 old");
         }
         server.bkctld(&["port", "old", "2999"]).exits(3);
