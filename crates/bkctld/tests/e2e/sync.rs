@@ -373,8 +373,12 @@ as_root! {
         let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
         let readme = fs::read_to_string(readme).unwrap();
         let (_, task) = readme.split_once("\n### Move a jail to another server\n").expect("the task is in the README");
-        let example = task.split("```").nth(1).unwrap().trim_start_matches("console");
-        here.sh(&example.replace("backup2.example.org", "10.9.0.2").replace("/backup/", "/mnt/"));
+        let mut examples = task.split("```console").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let mut follow = || {
+            let example = examples.next().expect("the task has this step");
+            here.sh(&example.replace("backup2.example.org", "10.9.0.2").replace("/backup/", "/mnt/"));
+        };
+        follow();
 
         assert_same(&here, &there, "web01");
         assert!(!here.is_on("web01") && there.is_on("web01"));
@@ -385,6 +389,10 @@ as_root! {
         same(data);
         let inc = here.sh("ls /mnt/incs/web01");
         same(&format!("incs/web01/{inc}"));
+        // And nothing is mirrored over it any more.
+        follow();
+        here.bkctld(&["sync", "all"]).ok();
+        assert!(there.is_on("web01"));
         // The next inc there is made as ever.
         let mut later = there.command("/usr/sbin/bkctld", &["inc", "web01"]);
         later.env("TZ", "LATER-1");
