@@ -8,8 +8,9 @@
 #   3. run it once by hand, then every night: 17 1 * * * root /usr/local/sbin/bkctld-client
 #
 # Exit codes: 0 everything was sent (files that vanished meanwhile do not count), 1 something was not
-# sent, 2 this machine is not set up for it, 3 no server took the backup, 4 a server has another host
-# key than it should have, 5 a hook failed (the rest was sent), 75 another run is still going on.
+# sent, 2 this machine is not set up for it, or ROOT is not what it should be, 3 no server took the
+# backup, 4 a server has another host key than it should have, 5 a hook failed (the rest was sent), 75
+# another run is still going on.
 # What went wrong last decides; the log has it all.
 #
 # shellcheck disable=SC2317 # what traps call is no dead code
@@ -22,7 +23,8 @@ JAIL=@JAIL@
 # backup. With ROTATE=yes each day begins with the next one, so that all of them have copies.
 SERVERS=@SERVERS@
 ROTATE=no
-# The tree: everything below ROOT, or only what SOURCES names below it, one path a line.
+# The tree: everything below ROOT, or only what SOURCES names below it, one path a line. A ROOT other than
+# / may be mounted by a hook; nothing is sent where a hook fails then, or nothing is in it.
 ROOT=/
 SOURCES=/
 # What stays here, one pattern of rsync a line; a leading slash is ROOT's. What is excluded later on
@@ -220,6 +222,14 @@ is_running() {
     return 1
 }
 
+# Gives up where the backup would be taken for that of a machine that has deleted everything.
+check_root() {
+    [ -d "$ROOT" ] || give_up 2 "the directory ROOT=$ROOT does not exist"
+    [ -n "${ROOT%/}" ] || return 0
+    [ "$status" != 5 ] || give_up 2 "a hook failed, and ROOT=$ROOT may be what it did not mount: nothing is sent"
+    [ -n "$(ls -A "$ROOT/")" ] || give_up 2 "ROOT=$ROOT is empty: is it not mounted?"
+}
+
 write_canary() {
     file=${ROOT%/}$CANARY
     # The slash: of a file in / nothing else is left.
@@ -377,9 +387,10 @@ case $work in *[[:space:]]*) give_up 2 "the name of the directory for temporary 
 say "backup of $(uname -n) into jail $JAIL"
 known_hosts >"$work/known_hosts"
 printf '%s\n' "$SOURCES" >"$work/sources"
+run_hooks
+check_root
 rsync_options >"$work/options"
 write_canary || fail 1 "cannot write the canary ${ROOT%/}$CANARY"
-run_hooks
 back_up
 exit "$status"
 

@@ -191,12 +191,39 @@ by_each_shell! {
         fs::set_permissions(machine.path("hooks/40-off"), fs::Permissions::from_mode(0o644)).unwrap();
         machine.backup().ok();
         assert_eq!(machine.sent("dumps/copy").as_deref(), Some("dump\n"));
+        // As of a whole machine, but only this part of it.
+        let root = machine.path("root").display().to_string();
+        machine.set(&format!("ROOT=/\nSOURCES={root}\nCANARY={root}/canary\nEXCLUDES=\nFOREIGN=yes"));
         machine.program("hooks/20-uses-it", "echo no database; exit 7");
         machine.program("hooks/10-dump", "echo newer >$DUMPS/dump");
         machine.backup().exits(5);
         let mail = machine.mails();
         assert!(mail.contains("hook 20-uses-it failed with exit code 7") && mail.contains("no database"), "{mail}");
-        assert_eq!(machine.sent("dumps/dump").as_deref(), Some("newer\n"));
+        assert_eq!(machine.sent(&format!("{}/dumps/dump", &root[1..])).as_deref(), Some("newer\n"));
+    }
+
+    fn a_tree_that_is_not_there_does_not_empty_the_live_copy(shell) {
+        let server = Server::on(FsKind::Ext4);
+        let machine = Machine::new(&server, shell, "web01", &["127.0.0.1"]);
+        let (dir, snapshot) = (machine.dir.display().to_string(), machine.path("snapshot"));
+        machine.set(&format!("ROOT={dir}/snapshot\nDUMPS={dir}/dumps"));
+        machine.program("hooks/mount", &format!("mkdir -p {dir}/snapshot && mount --bind {dir}/root {dir}/snapshot"));
+        machine.backup().ok();
+        sh(&format!("umount {dir}/snapshot"));
+        assert!(machine.sent("etc/hosts").is_some());
+        machine.program("hooks/mount", "true");
+        for exists in [true, false] {
+            if !exists {
+                fs::remove_dir(&snapshot).unwrap();
+            }
+            machine.backup().exits(2);
+            assert!(machine.mails().contains("snapshot"));
+            assert!(machine.sent("etc/hosts").is_some() && machine.sent("zzz_evobackup/canary").is_some());
+        }
+        write(&snapshot.join("leftover"), "x");
+        machine.program("hooks/mount", "exit 1");
+        machine.backup().exits(2);
+        assert!(machine.sent("etc/hosts").is_some() && machine.sent("leftover").is_none());
     }
 
     fn a_signal_ends_the_run_and_all_that_it_started(shell) {
