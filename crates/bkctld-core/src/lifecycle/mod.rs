@@ -19,8 +19,11 @@ pub use remove::{clear_leftovers, remove};
 pub use rename::{Rename, ServiceBefore, Step, What};
 pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 
+use std::path::Path;
+
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
+use crate::file;
 use crate::jail::JailName;
 
 /// What the name of a jail on its way out begins with.
@@ -43,6 +46,17 @@ pub fn unfinished(settings: &Settings) -> Result<Vec<Unfinished>> {
         Unfinished { jail, command }
     }));
     Ok(found)
+}
+
+/// Whether what is at the old place of a jail's policy is one. `CONFDIR/x.d` is the directory of jail `x`,
+/// and the old place of a jail named `x.d`: what is there tells whose it is.
+fn is_policy(path: &Path) -> Result<bool> {
+    Ok(file::exists(path)? && !is_configuration(path))
+}
+
+/// Whether what is at `CONFDIR/J.d` is the directory of jail `J`, perhaps by a link of the administrator's.
+fn is_configuration(path: &Path) -> bool {
+    path.is_dir()
 }
 
 /// The jails for which there is a hidden name in `JAILDIR` with this prefix, sorted.

@@ -6,7 +6,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::REMOVING;
+use super::{REMOVING, is_configuration, is_policy};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
@@ -25,9 +25,11 @@ pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
         return Err(Error::NoSuchJail(jail.name().clone()));
     }
     renamed_away(jail.inc_dir(), rename_if_there)?;
-    tree(jail.conf_dir())?;
+    if is_configuration(jail.conf_dir()) {
+        tree(jail.conf_dir())?;
+    }
     let legacy = jail.legacy_policy();
-    if fs::symlink_metadata(legacy).is_ok_and(|meta| !meta.is_dir()) {
+    if is_policy(legacy)? {
         fs::remove_file(legacy).context("cannot delete", legacy)?;
     }
     tree(jail.state_dir())?;
@@ -100,4 +102,34 @@ pub(super) fn tree_in(parent_dir: &File, name: &OsStr, parent: &Path) -> Result<
         path: parent.join(failed.path),
         source: failed.source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jail_goes_without_what_the_place_of_its_configuration_holds_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::on_partition(&dir.path().join("backup"));
+        settings.conf_dir = dir.path().join("conf");
+        settings.data_dir = dir.path().join("data");
+        settings.lock_dir = dir.path().join("lock");
+        let jail = |name: &str| Jail::new(&settings, name.parse().unwrap());
+        let (short, long) = (jail("x"), jail("x.d"));
+        let make = |jail: &Jail| fs::create_dir_all(jail.dir()).unwrap();
+        // The old policy of `x.d` is where the directory of `x` would be.
+        make(&short);
+        fs::create_dir_all(&settings.conf_dir).unwrap();
+        fs::write(long.legacy_policy(), "+%Y-%m-%d.-0day\n").unwrap();
+        remove(&settings, &short).unwrap();
+        assert!(long.legacy_policy().is_file());
+        fs::remove_file(long.legacy_policy()).unwrap();
+        // And the other way round, through a link.
+        make(&long);
+        fs::create_dir_all(dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", short.conf_dir()).unwrap();
+        remove(&settings, &long).unwrap();
+        assert!(short.conf_dir().is_dir());
+    }
 }

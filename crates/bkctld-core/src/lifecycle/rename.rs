@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Unfinished, hidden, remove};
+use super::{Unfinished, hidden, is_configuration, is_policy, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
@@ -61,6 +61,17 @@ pub enum What {
     Configuration,
     /// `CONFDIR/J`: the policy's old place, a file or a link into `CONFDIR/J.d`.
     Policy,
+}
+
+impl Step {
+    /// Whether there is such a thing under that name, and not something of another jail's.
+    fn finds(&self, path: &Path) -> Result<bool> {
+        match self.what {
+            What::Configuration => Ok(is_configuration(path)),
+            What::Policy => is_policy(path),
+            What::Jail | What::Incs | What::Records => file::exists(path),
+        }
+    }
 }
 
 /// The state of a jail's service, which it gets again.
@@ -202,8 +213,11 @@ impl Rename {
     fn all(&self) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for step in self.candidates() {
+            let moves = step.finds(&step.from)?;
+            // Whatever is in the way of something; else only what would become the jail's.
+            let taken = if moves { file::exists(&step.to)? } else { step.finds(&step.to)? };
             // Records of a name that no jail has are of one that was archived or taken away by hand.
-            if step.what != What::Records && file::exists(&step.to)? {
+            if step.what != What::Records && taken {
                 let what = match step.what {
                     What::Jail => "jail",
                     What::Incs => "incs",
@@ -211,7 +225,7 @@ impl Rename {
                 };
                 return Err(Error::TargetExists { what, path: step.to });
             }
-            if file::exists(&step.from)? {
+            if moves {
                 steps.push(step);
             }
         }
@@ -222,11 +236,11 @@ impl Rename {
     fn rest(&self) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for step in self.candidates() {
-            if !file::exists(&step.from)? {
+            if !step.finds(&step.from)? {
                 continue;
             }
             // A policy's link is made anew before the old one goes; records may be new ones.
-            let may_be_there = matches!(step.what, What::Policy | What::Records);
+            let may_be_there = matches!(step.what, What::Policy | What::Records) && step.finds(&step.to)?;
             if file::exists(&step.to)? && !may_be_there {
                 return Err(Error::Refused(format!(
                     "the interrupted rename of '{}' to '{}' cannot be finished, as both {} and {} exist: \
@@ -308,3 +322,6 @@ impl Rename {
 fn moved(step: &Step) -> Result<()> {
     file::rename(&step.from, &step.to)
 }
+
+#[cfg(test)]
+mod tests;

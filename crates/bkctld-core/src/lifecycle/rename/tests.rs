@@ -1,0 +1,71 @@
+use super::*;
+
+struct Server {
+    _dir: tempfile::TempDir,
+    settings: Settings,
+}
+
+impl Server {
+    fn new() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::on_partition(&dir.path().join("backup"));
+        settings.conf_dir = dir.path().join("conf");
+        settings.data_dir = dir.path().join("data");
+        fs::create_dir_all(&settings.conf_dir).unwrap();
+        Server { _dir: dir, settings }
+    }
+
+    fn jail(&self, name: &str) -> Jail {
+        let jail = Jail::new(&self.settings, name.parse().unwrap());
+        fs::create_dir_all(jail.dir()).unwrap();
+        fs::write(jail.version_file(), "2\n").unwrap();
+        jail
+    }
+
+    fn plan(&self, from: &str, to: &str) -> Result<Vec<What>> {
+        let plan = Rename::plan(&self.settings, &from.parse().unwrap(), &to.parse().unwrap())?;
+        Ok(plan.steps.iter().map(|step| step.what).collect())
+    }
+}
+
+#[test]
+fn a_rename_leaves_the_configuration_of_a_jail_whose_name_only_ends_otherwise() {
+    let server = Server::new();
+    let (short, long) = (server.jail("x"), server.jail("x.d"));
+    fs::create_dir(short.conf_dir()).unwrap();
+    fs::create_dir(long.conf_dir()).unwrap();
+    assert_eq!(short.conf_dir(), long.legacy_policy());
+    assert_eq!(server.plan("x.d", "y").unwrap(), [What::Jail, What::Configuration]);
+    assert_eq!(server.plan("x", "y").unwrap(), [What::Jail, What::Configuration]);
+    // A policy of the one that is still at its old place.
+    fs::remove_dir(short.conf_dir()).unwrap();
+    fs::write(long.legacy_policy(), "").unwrap();
+    assert_eq!(server.plan("x", "y").unwrap(), [What::Jail]);
+    assert_eq!(server.plan("x.d", "y").unwrap(), [What::Jail, What::Configuration, What::Policy]);
+}
+
+#[test]
+fn a_rename_is_refused_only_where_something_would_be_in_its_way() {
+    let server = Server::new();
+    let (short, other) = (server.jail("x"), server.jail("a"));
+    fs::create_dir(short.conf_dir()).unwrap();
+    assert_eq!(server.plan("a", "x.d").unwrap(), [What::Jail]);
+    fs::write(other.legacy_policy(), "").unwrap();
+    let error = server.plan("a", "x.d").unwrap_err();
+    assert!(matches!(error, Error::TargetExists { .. }), "{error}");
+}
+
+#[test]
+fn an_interrupted_rename_takes_nothing_of_another_jail_and_loses_no_policy() {
+    let server = Server::new();
+    let (short, long, other) = (server.jail("x"), server.jail("x.d"), server.jail("a"));
+    fs::create_dir(short.conf_dir()).unwrap();
+    for (from, to) in [(&long, "y"), (&other, "x.d")] {
+        Intent { to: to.to_owned(), service: ServiceBefore::default() }.write(from).unwrap();
+        fs::remove_dir_all(from.dir()).unwrap();
+    }
+    assert_eq!(server.plan("x.d", "y").unwrap(), []);
+    symlink("somewhere", other.legacy_policy()).unwrap();
+    let error = server.plan("a", "x.d").unwrap_err().to_string();
+    assert!(error.contains("both"), "{error}");
+}
