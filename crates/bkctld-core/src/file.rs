@@ -88,6 +88,14 @@ pub fn exists(path: &Path) -> Result<bool> {
     }
 }
 
+/// Removes a file; it is no error when there is none.
+pub fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("cannot remove", path),
+        _ => Ok(()),
+    }
+}
+
 /// Renames, and returns when both directories are on disk.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).context("cannot rename", from)?;

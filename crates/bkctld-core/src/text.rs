@@ -45,6 +45,19 @@ pub fn path(path: &Path) -> impl fmt::Display + '_ {
     printable(path.as_os_str().as_bytes())
 }
 
+/// The longest path that [`path_head`] gives whole, in bytes.
+const HEAD: usize = 200;
+
+/// A path fit for a message that is kept: of a long one the begin, since a client can make paths of any
+/// length.
+pub fn path_head(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    match bytes.get(..HEAD) {
+        Some(head) if bytes.len() > HEAD => format!("{}...", printable(head)),
+        _ => printable(bytes).into_owned(),
+    }
+}
+
 /// A number of bytes as one reads it: `1.5 GiB`.
 pub fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -81,5 +94,12 @@ mod tests {
         assert_eq!(printable(b"a\nb\x1b[31m\x7f"), "a\\nb\\u{1b}[31m\\u{7f}");
         assert_eq!(printable(b"\xff\xc3\xa9"), "\\xffé");
         assert_eq!(printable("\u{202e}txt".as_bytes()), "\\u{202e}txt");
+    }
+    #[test]
+    fn of_a_long_path_the_begin_is_told() {
+        assert_eq!(path_head(Path::new("a\nb")), "a\\nb");
+        let whole = "d".repeat(HEAD);
+        assert_eq!(path_head(Path::new(&whole)), whole);
+        assert_eq!(path_head(Path::new(&"d/".repeat(1_000_000))), format!("{}...", "d/".repeat(HEAD / 2)));
     }
 }

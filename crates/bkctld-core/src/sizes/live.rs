@@ -65,10 +65,10 @@ pub(super) fn measure(
             return Ok(old);
         }
     }
-    let total =
-        sum(top, options.threads, Listed::SeveralNames, progress).context("cannot walk", jail.dir())?;
     let wanted = matches!(seen, Some(Seen::Directory { .. })) && !options.keep_nothing;
-    let trail = wanted.then(|| total.trail.write(&trail_path)).transpose()?;
+    let listed = if wanted { Listed::SeveralNamesAndTrail } else { Listed::SeveralNames };
+    let total = sum(top, options.threads, listed, progress).context("cannot walk", jail.dir())?;
+    let trail = if wanted { total.trail.write(&trail_path)? } else { None };
     let tree = Tree {
         bytes: total.bytes + total.inodes.iter().map(|(_, bytes)| bytes).sum::<u64>(),
         files: total.files,

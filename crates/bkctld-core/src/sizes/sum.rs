@@ -23,6 +23,8 @@ const PROBLEMS: usize = 10;
 pub(super) enum Listed {
     /// Those that have several names.
     SeveralNames,
+    /// Likewise; and the directories by their paths ([`Total::trail`]).
+    SeveralNamesAndTrail,
     /// All that take anything, but directories.
     All,
     /// Likewise; but what has a place on disk that other files can share is told by its place.
@@ -42,7 +44,7 @@ pub(super) struct Total {
     pub(super) inodes: Vec<((u64, u64), u64)>,
     /// Begin and end of the places, sorted, each byte once.
     pub(super) places: Vec<(u64, u64)>,
-    /// Of [`Listed::SeveralNames`], the directories as they were before their names were read, by path.
+    /// Of [`Listed::SeveralNamesAndTrail`], the directories as they were before their names were read, by path.
     pub(super) trail: Trail,
     /// What could not be read.
     pub(super) problems: Vec<String>,
@@ -96,7 +98,8 @@ impl Visitor for Sum<'_> {
             Listed::Places if bytes > 0 => bytes.saturating_sub(places(found, &mut total.places)),
             _ => bytes,
         };
-        let listed = self.listed != Listed::SeveralNames || stat.st_nlink > 1;
+        let all = matches!(self.listed, Listed::All | Listed::Places);
+        let listed = all || stat.st_nlink > 1;
         if listed && bytes > 0 {
             #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
             total.inodes.push(((stat.st_dev as u64, stat.st_ino as u64), bytes));
@@ -116,18 +119,21 @@ impl Visitor for Sum<'_> {
     }
 
     fn entered(&self, path: impl FnOnce() -> PathBuf, dir: &OwnedFd) {
-        if self.listed == Listed::SeveralNames
+        let total = || self.total.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.listed == Listed::SeveralNamesAndTrail
+            && total().trail.is_kept()
             && let Ok(stat) = fstat(dir)
         {
+            // The path is put together outside of the lock.
             let path = path();
-            self.total.lock().unwrap_or_else(PoisonError::into_inner).trail.add(path, &stat);
+            total().trail.add(path, &stat);
         }
     }
 
     fn failed(&self, path: PathBuf, error: io::Error) {
         let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
         if total.problems.len() < PROBLEMS {
-            total.problems.push(format!("{} is not counted: {error}", text::path(&path)));
+            total.problems.push(format!("{} is not counted: {error}", text::path_head(&path)));
         }
     }
 }

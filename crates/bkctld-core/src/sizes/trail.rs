@@ -16,23 +16,52 @@ use crate::file::{self, Sync};
 /// What is known of one directory: inode, seconds and nanoseconds of its last change.
 const MARK: usize = 8 + 8 + 4;
 
+/// The longest path that is looked up again, in bytes: the kernel takes none of this length.
+const PATH_MAX: usize = 4096;
+
+/// The largest trail, in bytes: a client makes the directories, and the server keeps them in memory.
+const MOST: usize = 64 << 20;
+
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Trail(Vec<(Vec<u8>, [u8; MARK])>);
+pub(super) struct Trail {
+    marks: Vec<(Vec<u8>, [u8; MARK])>,
+    /// In bytes; what the list itself takes for each entry, too.
+    size: usize,
+    given_up: bool,
+}
 
 impl Trail {
+    /// Adds a directory. With a path too long, or when all are too much, there is no trail, and the tree
+    /// is walked again the next time.
     pub(super) fn add(&mut self, path: PathBuf, stat: &Stat) {
-        self.0.push((path.into_os_string().into_vec(), mark(stat)));
+        let path = path.into_os_string().into_vec();
+        self.size = self.size.saturating_add(size_of::<(Vec<u8>, [u8; MARK])>() + path.len());
+        if path.len() >= PATH_MAX || self.size > MOST {
+            *self = Trail { given_up: true, ..Trail::default() };
+        }
+        if !self.given_up {
+            self.marks.push((path, mark(stat)));
+        }
+    }
+
+    /// Whether a further directory would still be kept.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.given_up
     }
 
     pub(super) fn sort(&mut self) {
-        self.0.sort_unstable();
+        self.marks.sort_unstable();
     }
 
-    /// Writes it, unless it is there already. Gives its checksum.
-    pub(super) fn write(&self, path: &Path) -> Result<String> {
+    /// Writes it, unless it is there already. Gives its checksum; none where there is no trail.
+    pub(super) fn write(&self, path: &Path) -> Result<Option<String>> {
+        if self.given_up {
+            file::remove_if_there(path)?;
+            return Ok(None);
+        }
         let mut bytes = Vec::new();
-        for (name, mark) in &self.0 {
+        for (name, mark) in &self.marks {
             bytes.extend_from_slice(mark);
             bytes.extend_from_slice(name);
             bytes.push(0);
@@ -40,7 +69,7 @@ impl Trail {
         if fs::read(path).ok().as_ref() != Some(&bytes) {
             file::replace_with(path, 0o600, &bytes, Sync::Later)?;
         }
-        Ok(checksum(&bytes))
+        Ok(Some(checksum(&bytes)))
     }
 }
 
@@ -96,7 +125,7 @@ mod tests {
                 trail.add(PathBuf::from(path), &fstat(File::open(tree.join(path)).unwrap()).unwrap());
             }
             trail.sort();
-            trail.write(&kept).unwrap()
+            trail.write(&kept).unwrap().unwrap()
         };
         let sum = trail(&["a/b", ".", "a"]);
         assert!(is_unchanged(&top, &kept, &sum));
@@ -113,5 +142,27 @@ mod tests {
         assert!(!is_unchanged(&top, &kept, &sum));
         fs::write(&kept, "damaged").unwrap();
         assert!(!is_unchanged(&top, &kept, &sum));
+    }
+    #[test]
+    fn a_trail_that_a_client_makes_too_long_is_given_up_and_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("trail");
+        let stat = fstat(File::open(dir.path()).unwrap()).unwrap();
+        let mut short = Trail::default();
+        short.add(PathBuf::from("d/".repeat(PATH_MAX / 2 - 1)), &stat);
+        assert!(short.write(&kept).unwrap().is_some());
+        let mut long = Trail::default();
+        long.add(PathBuf::from("."), &stat);
+        long.add(PathBuf::from("d/".repeat(PATH_MAX / 2)), &stat);
+        let mut many = Trail::default();
+        for _ in 0..=MOST / 4000 {
+            many.add(PathBuf::from("d".repeat(4000)), &stat);
+        }
+        for trail in [&mut long, &mut many] {
+            trail.add(PathBuf::from("a"), &stat);
+            assert!(!trail.is_kept() && trail.marks.is_empty());
+            assert_eq!(trail.write(&kept).unwrap(), None);
+            assert!(!kept.exists());
+        }
     }
 }

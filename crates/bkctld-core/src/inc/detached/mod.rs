@@ -12,7 +12,7 @@ mod space;
 mod tree;
 mod warnings;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,6 +26,7 @@ use super::IncName;
 use super::files::Hidden;
 use super::record::{Counts, Record};
 use crate::error::{Error, IoContext, Result};
+use crate::file;
 use crate::jail::Jail;
 use crate::progress::Progress;
 use crate::text;
@@ -117,13 +118,7 @@ fn previous(inc_dir: &Path, incs: &[IncName]) -> Option<(IncName, Previous)> {
 /// the other stands in when the newest is deleted.
 pub(super) fn drop_old_indexes(inc_dir: &Path, incs: &[IncName]) -> Result<()> {
     for &inc in incs.iter().rev().skip(2) {
-        let path = inc_dir.join(Hidden::Index(inc).file_name());
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).context("cannot remove", &path);
-            }
-            _ => {}
-        }
+        file::remove_if_there(&inc_dir.join(Hidden::Index(inc).file_name()))?;
     }
     Ok(())
 }
