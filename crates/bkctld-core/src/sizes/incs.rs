@@ -225,11 +225,13 @@ fn trees(
     Ok(incs)
 }
 
-/// The trees that are there and need no walk: all of those that were measured, if the newest of them is
+/// The trees that are there and need no walk: all of those that were measured whole, if the newest of them is
 /// still there and all others that are there are newer. Else none: what is unknown could share files
 /// with what is known in ways that cannot be told.
 fn known(there: &[&There], old: &Incs) -> Vec<Tree> {
-    let find = |inc: &&There| old.trees.iter().find(|known| known.is(&Tree::of(inc))).cloned();
+    // What could not be read once may be read now.
+    let is = |known: &&Tree, inc: &There| known.problems.is_empty() && known.is(&Tree::of(inc));
+    let find = |inc: &&There| old.trees.iter().find(|known| is(known, inc)).cloned();
     let known: Vec<Tree> = there.iter().map_while(find).collect();
     let newest = old.trees.last().map(|tree| tree.name);
     if known.last().map(|tree| tree.name) == newest { known } else { Vec::new() }

@@ -53,6 +53,8 @@ pub(super) fn measure(
     let trail_path = place.trail(jail);
     if let Some(old) = old
         && old.seen == seen
+        // What could not be read once may be read now.
+        && old.tree.problems.is_empty()
     {
         let unchanged = match (&seen, &old.trail) {
             (Some(Seen::Subvolume { .. }), _) => true,

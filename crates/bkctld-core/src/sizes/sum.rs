@@ -86,18 +86,23 @@ struct Sum<'a> {
 impl Visitor for Sum<'_> {
     type Tally = Total;
 
-    fn name(&self, total: &mut Total, found: &Found<'_>) {
+    fn name(&self, total: &mut Total, found: &Found<'_>) -> io::Result<()> {
         let (stat, bytes) = (found.stat, bytes(found.stat));
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             total.directories += 1;
             total.bytes += bytes;
-            return;
+            return Ok(());
         }
         total.files += 1;
-        let bytes = match self.listed {
-            Listed::Places if bytes > 0 => bytes.saturating_sub(places(found, &mut total.places)),
-            _ => bytes,
+        let (placed, looked) = match self.listed {
+            Listed::Places if bytes > 0 => match places(found, &mut total.places) {
+                Ok(placed) => (placed, Ok(())),
+                // It counts by its inode, and as a problem, so that the next run looks again.
+                Err(error) => (0, Err(error)),
+            },
+            _ => (0, Ok(())),
         };
+        let bytes = bytes.saturating_sub(placed);
         let all = matches!(self.listed, Listed::All | Listed::Places);
         let listed = all || stat.st_nlink > 1;
         if listed && bytes > 0 {
@@ -106,6 +111,7 @@ impl Visitor for Sum<'_> {
         } else {
             total.bytes += bytes;
         }
+        looked
     }
 
     fn add(&self, mut more: Total) {
@@ -133,20 +139,21 @@ impl Visitor for Sum<'_> {
     fn failed(&self, path: PathBuf, error: io::Error) {
         let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
         if total.problems.len() < PROBLEMS {
-            total.problems.push(format!("{} is not counted: {error}", text::path_head(&path)));
+            total
+                .problems
+                .push(format!("{} is not counted, or only in part: {error}", text::path_head(&path)));
         }
     }
 }
 
-/// Adds the places of a file's data; how many bytes they are. What cannot be told is none: it then counts
-/// by its inode.
-fn places(found: &Found<'_>, places: &mut Vec<(u64, u64)>) -> u64 {
+/// Adds the places of a file's data; how many bytes they are.
+fn places(found: &Found<'_>, places: &mut Vec<(u64, u64)>) -> io::Result<u64> {
     if FileType::from_raw_mode(found.stat.st_mode) != FileType::RegularFile {
-        return 0;
+        return Ok(0);
     }
-    let extents = open_file(found.dir, found.name).and_then(extents).unwrap_or_default();
+    let extents = open_file(found.dir, found.name).and_then(extents)?;
     places.extend(extents.iter().map(|extent| (extent.start, extent.start + extent.len)));
-    extents.iter().map(|extent| extent.len).sum()
+    Ok(extents.iter().map(|extent| extent.len).sum())
 }
 
 /// What the inode takes on disk, in bytes.

@@ -49,8 +49,8 @@ pub trait Visitor: Sync {
     /// for every name.
     type Tally: Default;
 
-    /// A name.
-    fn name(&self, tally: &mut Self::Tally, found: &Found<'_>);
+    /// A name. What fails about it is given to [`Visitor::failed`].
+    fn name(&self, tally: &mut Self::Tally, found: &Found<'_>) -> io::Result<()>;
 
     /// What was added up since the last time.
     fn add(&self, tally: Self::Tally);
@@ -58,7 +58,8 @@ pub trait Visitor: Sync {
     /// A directory below the top was opened; its names are not read yet.
     fn entered(&self, _path: impl FnOnce() -> PathBuf, _dir: &OwnedFd) {}
 
-    /// A directory that could not be read, or one too deep. What vanishes meanwhile is no failure.
+    /// A name that could not be looked at, a directory that could not be read, or one too deep. What
+    /// vanishes meanwhile is no failure.
     fn failed(&self, path: PathBuf, error: io::Error);
 
     /// Whether the walk has lost its point.
@@ -105,15 +106,9 @@ impl<V: Visitor> Walk<'_, V> {
         let outcome = match &task {
             Task::Top(dir) => dir.with_fd(|fd| self.scan(dir, fd, found)).and_then(|done| done),
             Task::Enter(parent, name) => self.enter(parent, name, found),
-            Task::Chunk(dir, listing, from) => {
-                dir.with_fd(|fd| self.look(fd, listing, *from, &mut |name| enter(dir, name, found)))
-            }
-        };
-        let vanished = |error: &io::Error| {
-            matches!(
-                error.raw_os_error().map(Errno::from_raw_os_error),
-                Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
-            )
+            Task::Chunk(dir, listing, from) => dir.with_fd(|fd| {
+                self.look((dir, None), fd, listing, *from, &mut |name| enter(dir, name, found))
+            }),
         };
         match (outcome, task) {
             (Ok(()), _) => {}
@@ -134,7 +129,7 @@ impl<V: Visitor> Walk<'_, V> {
         let listing = list(&fd)?;
         let mut names = Vec::new();
         if listing.len() <= CHUNK {
-            self.look(&fd, &listing, 0, &mut |name| names.push(name.to_owned()));
+            self.look((parent, Some(name)), &fd, &listing, 0, &mut |name| names.push(name.to_owned()));
             if names.is_empty() {
                 return Ok(());
             }
@@ -156,7 +151,7 @@ impl<V: Visitor> Walk<'_, V> {
     fn scan(&self, dir: &Arc<Dir>, fd: &OwnedFd, found: &mut Vec<Task>) -> io::Result<()> {
         let listing = list(fd)?;
         if listing.len() <= CHUNK {
-            self.look(fd, &listing, 0, &mut |name| enter(dir, name, found));
+            self.look((dir, None), fd, &listing, 0, &mut |name| enter(dir, name, found));
         }
         self.share(dir, listing, found);
         Ok(())
@@ -171,18 +166,48 @@ impl<V: Visitor> Walk<'_, V> {
         }
     }
 
-    fn look(&self, fd: &OwnedFd, listing: &Listing, from: usize, enter: &mut dyn FnMut(&CStr)) {
+    /// Looks at names of a directory; `at` is where that is, for messages: a directory, or a name in it.
+    fn look(
+        &self,
+        at: (&Dir, Option<&CStr>),
+        fd: &OwnedFd,
+        listing: &Listing,
+        from: usize,
+        enter: &mut dyn FnMut(&CStr),
+    ) {
         let mut tally = V::Tally::default();
-        for entry in listing.range(from, from + CHUNK) {
+        let failed = |name: &CStr, error: io::Error| {
             // What is gone by now was never there.
-            let Ok(stat) = statat(fd, entry.name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-            self.visitor.name(&mut tally, &Found { dir: fd, name: entry.name, stat: &stat });
+            if !vanished(&error) {
+                let (dir, name) =
+                    (at.0.path_of(at.1.unwrap_or_default()), OsStr::from_bytes(name.to_bytes()));
+                self.visitor.failed(dir.join(name), error);
+            }
+        };
+        for entry in listing.range(from, from + CHUNK) {
+            let stat = match statat(fd, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(error) => {
+                    failed(entry.name, error.into());
+                    continue;
+                }
+            };
+            if let Err(error) =
+                self.visitor.name(&mut tally, &Found { dir: fd, name: entry.name, stat: &stat })
+            {
+                failed(entry.name, error);
+            }
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 enter(entry.name);
             }
         }
         self.visitor.add(tally);
     }
+}
+
+fn vanished(error: &io::Error) -> bool {
+    let error = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(error, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 
 fn enter(dir: &Arc<Dir>, name: &CStr, found: &mut Vec<Task>) {
@@ -272,8 +297,13 @@ mod tests {
     impl Visitor for Names {
         type Tally = u64;
 
-        fn name(&self, tally: &mut u64, _: &Found<'_>) {
+        fn name(&self, tally: &mut u64, found: &Found<'_>) -> io::Result<()> {
             *tally += 1;
+            match found.name.to_bytes() {
+                b"fails" => Err(Errno::IO.into()),
+                b"vanishes" => Err(Errno::NOENT.into()),
+                _ => Ok(()),
+            }
         }
 
         fn add(&self, tally: u64) {
@@ -305,6 +335,19 @@ mod tests {
         // wide, sub, its files, a, b, c, the link itself.
         assert_eq!(count, CHUNK as u64 + 10 + 6);
         assert!(failed.is_empty(), "{failed:?}");
+    }
+
+    #[test]
+    fn what_fails_about_a_name_is_told_by_its_path_and_what_vanishes_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        for name in ["fails", "a/fails", "a/b/fails", "a/vanishes"] {
+            File::create(dir.path().join(name)).unwrap();
+        }
+        let (_, failed) = names(dir.path());
+        let mut paths: Vec<_> = failed.into_iter().map(|(path, _)| path).collect();
+        paths.sort();
+        assert_eq!(paths, ["a/b/fails", "a/fails", "fails"].map(PathBuf::from));
     }
 
     #[test]

@@ -241,6 +241,25 @@ as_root! {
         assert_incs(&server, FsKind::Ext4);
     }
 
+    fn what_could_not_be_read_once_is_looked_at_again() {
+        let server = Server::on(FsKind::Ext4);
+        server.init("a");
+        server.settle();
+        server.take_inc(1, "a");
+        let first = assert_live(&server, "a", "the first time");
+        let kept = server.path("state/sizes/a.json");
+        // As a run leaves it that was short of descriptors.
+        let mut cache: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+        for part in ["/live/tree", "/incs/trees/0"] {
+            let tree = cache.pointer_mut(part).unwrap();
+            tree["problems"] = vec!["data/x is not counted"].into();
+        }
+        fs::write(&kept, cache.to_string()).unwrap();
+        assert_ne!(assert_live(&server, "a", "after a failure"), first, "an incomplete number is believed");
+        let cache = fs::read_to_string(&kept).unwrap();
+        assert!(!cache.contains("not counted"), "{cache}");
+    }
+
     fn a_jail_with_more_incs_than_there_are_descriptors_is_measured() {
         let server = Server::on(FsKind::Ext4);
         server.init("a");

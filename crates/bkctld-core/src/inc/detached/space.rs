@@ -60,7 +60,7 @@ impl Visitor for Sum<'_> {
     /// Bytes and names.
     type Tally = (u64, u64);
 
-    fn name(&self, (bytes, names): &mut (u64, u64), found: &Found<'_>) {
+    fn name(&self, (bytes, names): &mut (u64, u64), found: &Found<'_>) -> io::Result<()> {
         let stat = found.stat;
         *names += 1;
         if kind(stat) == FileType::RegularFile && stat.st_size > 0 && !self.probed.swap(true, Relaxed) {
@@ -77,6 +77,7 @@ impl Visitor for Sum<'_> {
                 *bytes += stat.st_blocks as u64 * 512;
             }
         }
+        Ok(())
     }
 
     fn add(&self, (bytes, names): (u64, u64)) {
