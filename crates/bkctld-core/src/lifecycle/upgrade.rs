@@ -99,18 +99,31 @@ fn plan_policy(jail: &Jail) -> Result<PolicyUpgrade> {
     if !meta.is_file() {
         return Err(Error::Refused(format!("{} is no regular file", text::path(old))));
     }
-    if has_new && !is_same(old, &new)? {
-        return Err(Error::Refused(format!(
-            "{} and {} differ: the latter is in use, delete the one that is not meant",
-            text::path(old),
-            text::path(&new)
-        )));
-    }
+    refuse_another(old, &new)?;
     Ok(PolicyUpgrade::Move)
 }
 
-fn is_same(old: &Path, new: &Path) -> Result<bool> {
-    Ok(file::read_if_there(old)? == file::read_if_there(new)?)
+/// Refuses whatever has the new name and is not the same policy: a link that leads nowhere or a directory
+/// would leave the jail without any, once the old name is a link to it.
+fn refuse_another(old: &Path, new: &Path) -> Result<()> {
+    if !file::exists(new)? {
+        return Ok(());
+    }
+    if !new.is_file() {
+        return Err(Error::Refused(format!(
+            "{} is in the way of {} and is no file: move it away",
+            text::path(new),
+            text::path(old)
+        )));
+    }
+    if file::read_if_there(old)? == file::read_if_there(new)? {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} and {} differ: the latter is in use, delete the one that is not meant",
+        text::path(old),
+        text::path(new)
+    )))
 }
 
 /// A second name for the file rather than a rename, so that there is no moment without a policy; and
@@ -118,8 +131,7 @@ fn is_same(old: &Path, new: &Path) -> Result<bool> {
 fn link_to_new_place(jail: &Jail) -> Result<()> {
     let (old, new) = (jail.legacy_policy(), jail.incs_policy());
     match fs::hard_link(old, &new) {
-        // Of the same content, as was looked at.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_another(old, &new),
         linked => linked.context("cannot make", new),
     }
 }
@@ -236,6 +248,28 @@ mod tests {
         fs::write(jail.legacy_policy(), "new").unwrap();
         Upgrade::plan(&jail).unwrap().carry_out(&settings, &jail).unwrap();
         assert!(jail.legacy_policy().is_symlink());
+    }
+
+    #[test]
+    fn what_is_no_policy_at_the_new_place_costs_the_jail_none() {
+        let (_dir, settings, jail) = server();
+        fs::write(jail.legacy_policy(), "+%Y-%m-%d.-0day\n").unwrap();
+        let planned_before = Upgrade::plan(&jail).unwrap();
+        fs::create_dir(jail.conf_dir()).unwrap();
+        let assert_refused = || {
+            for error in [
+                Upgrade::plan(&jail).map(|_| ()).unwrap_err(),
+                planned_before.carry_out(&settings, &jail).unwrap_err(),
+            ] {
+                assert!(error.to_string().contains("is no file"), "{error}");
+            }
+            assert!(fs::symlink_metadata(jail.legacy_policy()).unwrap().is_file());
+        };
+        symlink("nowhere", jail.incs_policy()).unwrap();
+        assert_refused();
+        fs::remove_file(jail.incs_policy()).unwrap();
+        fs::create_dir(jail.incs_policy()).unwrap();
+        assert_refused();
     }
 
     #[test]
