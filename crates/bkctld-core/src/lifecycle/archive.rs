@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::Serialize;
 
 use super::create::make_top;
-use super::{hidden, remove};
+use super::{hidden, remove, rename};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
@@ -111,7 +111,10 @@ impl Archive {
 
     /// Takes the jail out of `JAILDIR`, and its rules out of the firewall.
     fn leave(&self, settings: &Settings, to: &Path) -> Result<()> {
-        firewall::change(settings, &Change::forget(self.jail.name()), |_| file::rename(self.jail.dir(), to))
+        firewall::change(settings, &Change::forget(self.jail.name()), |_| {
+            rename::forget(&self.jail)?;
+            file::rename(self.jail.dir(), to)
+        })
     }
 
     fn copy(&self, threads: NonZeroUsize, progress: &Progress) -> Result<()> {

@@ -6,7 +6,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::{REMOVING, is_configuration, is_policy};
+use super::{REMOVING, is_configuration, is_policy, rename};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
@@ -33,6 +33,7 @@ pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
         fs::remove_file(legacy).context("cannot delete", legacy)?;
     }
     tree(jail.state_dir())?;
+    rename::forget(jail)?;
     renamed_away(jail.dir(), |from, to| {
         firewall::change(settings, &Change::forget(jail.name()), |_| rename_if_there(from, to))
     })

@@ -311,11 +311,17 @@ impl Rename {
 
     /// All is done, the service included: the rename is forgotten.
     pub fn finish(&self) -> Result<()> {
-        let path = Intent::path(&self.from);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.context("cannot delete", &path),
-        }
+        forget(&self.from)
+    }
+}
+
+/// Forgets a rename of the jail that was interrupted. What takes the jail away does so first: without
+/// the jail, the rename would seem to be half done.
+pub(super) fn forget(from: &Jail) -> Result<()> {
+    let path = Intent::path(from);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.context("cannot delete", &path),
     }
 }
 

@@ -69,3 +69,24 @@ fn an_interrupted_rename_takes_nothing_of_another_jail_and_loses_no_policy() {
     let error = server.plan("a", "x.d").unwrap_err().to_string();
     assert!(error.contains("both"), "{error}");
 }
+
+#[test]
+fn a_jail_that_is_removed_or_archived_takes_its_interrupted_rename_along() {
+    let server = Server::new();
+    type Act = fn(&Settings, &Jail) -> Result<()>;
+    let acts: [Act; 2] = [remove::remove, |settings, jail| {
+        let plan = super::super::Archive::plan(settings, jail.name())?;
+        plan.carry_out(settings, std::num::NonZeroUsize::MIN, &crate::progress::Progress::default())?;
+        Ok(())
+    }];
+    for act in acts {
+        let jail = server.jail("a");
+        let service = ServiceBefore { on: true, at_boot: false };
+        Intent { to: "b".to_owned(), service }.write(&jail).unwrap();
+        act(&server.settings, &jail).unwrap();
+        assert!(!jail.exists());
+        assert_eq!(unfinished(&server.settings).unwrap(), []);
+        let error = server.plan("a", "b").unwrap_err();
+        assert!(matches!(error, Error::NoSuchJail(_)), "{error}");
+    }
+}
