@@ -113,6 +113,7 @@ status=0
 work=
 child=
 locked=
+stale=
 
 say() {
     line="$(date '+%Y-%m-%dT%H:%M:%S%z') $*"
@@ -163,6 +164,7 @@ finish() {
         rm -rf "$work"
     fi
     [ "$locked" != by-link ] || rm -f "$LOCK.pid"
+    [ -z "$stale" ] || rmdir "$LOCK.stale" 2>/dev/null
     exit "$status"
 }
 
@@ -205,12 +207,16 @@ lock() {
     holder=$(readlink "$LOCK.pid")
     ! is_running "$holder" || return 1
     # Two runs may find the same dead one: only one may take its place.
+    # One of an hour ago is of a run that was killed here.
+    find "$LOCK.stale" -prune -mmin +60 -exec rmdir {} \; 2>/dev/null
     mkdir "$LOCK.stale" 2>/dev/null || return 1
+    stale=yes
     if [ "$(readlink "$LOCK.pid")" = "$holder" ]; then
         rm -f "$LOCK.pid"
         if ln -s "$$" "$LOCK.pid"; then locked=by-link; fi
     fi
     rmdir "$LOCK.stale"
+    stale=
     [ -n "$locked" ]
 }
 
@@ -379,9 +385,16 @@ trap 'interrupted 130' INT
 trap 'interrupted 143' TERM
 if ! lock; then
     { printf '%s another run is still going on\n' "$(date '+%Y-%m-%dT%H:%M:%S%z')" >>"$LOG"; } 2>/dev/null
-    [ ! -t 2 ] || say "another run is still going on"
+    # Each night's would be silent for ever where one hangs: cron mails what is said here.
+    if [ -n "$(find "$LOCK" -prune -mmin +1440 2>/dev/null)" ]; then
+        say "another run has been going on for more than a day: does it hang?"
+    elif [ -t 2 ]; then
+        say "another run is still going on"
+    fi
     exit 75
 fi
+# When this run began.
+touch "$LOCK"
 work=$(mktemp -d "${TMPDIR:-/tmp}/bkctld-client.XXXXXX") || give_up 2 "cannot make a temporary directory"
 case $work in *[[:space:]]*) give_up 2 "the name of the directory for temporary files has blanks: $work" ;; esac
 say "backup of $(uname -n) into jail $JAIL"

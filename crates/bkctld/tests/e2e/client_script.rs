@@ -138,6 +138,8 @@ by_each_shell! {
             assert!(second.stderr.is_empty(), "{}", second.told());
             machine.logged("another run is still going on");
             assert_eq!((machine.mails(), machine.sent("etc/hosts")), (String::new(), None));
+            sh(&format!("touch -d '2 days ago' {dir}/lock"));
+            machine.backup().exits(75).silent().warns("for more than a day");
             // Without a chance to clear anything away. What it started goes on, and is not waited for.
             first.kill();
             fs::remove_file(machine.path("hold")).unwrap();
@@ -148,8 +150,12 @@ by_each_shell! {
         }
         // The number of a dead run belongs to another program now.
         sh(&format!("ln -s {} {dir}/lock.pid", std::process::id()));
+        // Another was killed while it took that lock over.
+        sh(&format!("mkdir {dir}/lock.stale"));
+        machine.backup().exits(75);
+        sh(&format!("touch -d '2 hours ago' {dir}/lock.stale"));
         machine.backup().ok();
-        assert!(fs::symlink_metadata(machine.path("lock.pid")).is_err());
+        assert!(fs::symlink_metadata(machine.path("lock.pid")).is_err() && !machine.path("lock.stale").exists());
     }
 
     fn what_was_not_sent_is_an_exit_code_and_a_mail(shell) {
