@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
+use crate::file;
 use crate::inc::IncName;
 use crate::jail::{self, Jail};
 use crate::lock::Lock;
@@ -117,7 +118,12 @@ impl Measuring {
 
     /// What the jail takes.
     pub fn jail(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
-        self.measure(jail, progress).for_jail(jail.name())
+        let measured = self.measure(jail, progress);
+        if measured.is_err() && !self.options.keep_nothing {
+            // The state of the file system that this run leaves must not vouch for an older number.
+            file::remove_if_there(&self.place.of_jail(jail))?;
+        }
+        measured.for_jail(jail.name())
     }
 
     fn measure(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {

@@ -260,6 +260,21 @@ as_root! {
         assert!(!cache.contains("not counted"), "{cache}");
     }
 
+    fn of_a_jail_that_cannot_be_measured_no_older_number_is_kept() {
+        let server = Server::on(FsKind::Ext4);
+        server.init("a");
+        assert_live(&server, "a", "the first time");
+        write(&server.data("a").join("grown"), random(100_000));
+        // What is written there cannot be.
+        let trail = server.path("state/sizes/a.trail");
+        fs::remove_file(&trail).unwrap();
+        fs::create_dir(&trail).unwrap();
+        server.bkctld(&["stats"]).exits(1);
+        assert!(!server.path("state/sizes/a.json").exists(), "the volume as it is now vouches for what was before");
+        fs::remove_dir(&trail).unwrap();
+        assert_live(&server, "a", "when it can be again");
+    }
+
     fn a_jail_with_more_incs_than_there_are_descriptors_is_measured() {
         let server = Server::on(FsKind::Ext4);
         server.init("a");
