@@ -21,7 +21,16 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         context.ui.warning(format_args!("no jail named '{name}': nothing to remove"));
         return clear_leftovers(context).map(|()| Exit::Done);
     }
-    let names = context.names(&arguments.target)?;
+    let names = match context.names(&arguments.target) {
+        // Perhaps since a removal was killed in the middle of deleting, which is finished here.
+        Err(unknown) => {
+            if let Err(failure) = clear_leftovers(context) {
+                context.ui.warning(format_args!("{failure}"));
+            }
+            return Err(unknown);
+        }
+        names => names?,
+    };
     let exit =
         context.for_each_agreed("remove", &names, ("delete", EXPLANATION), |name| remove(context, name));
     clear_leftovers(context)?;

@@ -172,7 +172,13 @@ as_root! {
         }
         server.bkctld_reading(b"Y\n", &["remove", "a"]).ok();
         assert!(!server.jail("a").exists());
+        // As a removal leaves it that is killed in the middle of deleting.
+        let left = server.path("backup/jails/.remove-a");
+        fs::create_dir_all(left.join("data")).unwrap();
+        server.bkctld(&["-n", "remove", "a"]).exits(2);
+        assert!(left.exists());
         server.bkctld(&["remove", "a"]).exits(2);
+        assert!(!left.exists(), "what a killed removal left stays");
         let ran = server.bkctld(&["-f", "remove", "a"]).ok();
         assert!(!ran.err().is_empty(), "a missing jail is worth a warning: {}", ran.told());
     }
