@@ -18,10 +18,13 @@ use crate::ui::progress::Display;
 pub type Arguments = SomeJails;
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let Some(_running) = Operation::Rm.begin_alone(&context.settings)? else {
+    let dry_run = context.settings.dry_run;
+    // What only looks neither waits for one that runs nor keeps one from running.
+    let running = if dry_run { None } else { Operation::Rm.begin_alone(&context.settings)? };
+    if running.is_none() && !dry_run {
         context.ui.warning("another rm is running; it is left to finish, nothing is done here");
         return Ok(Exit::Done);
-    };
+    }
     // From INCDIR, so that the incs of archived jails expire too.
     let known = inc::jails_with_incs(&context.settings)?;
     let names = if arguments.jails.is_empty() { known } else { named(context, arguments.jails, &known)? };

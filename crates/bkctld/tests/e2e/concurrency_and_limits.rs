@@ -156,6 +156,12 @@ as_root! {
         let second = run(command).ok();
         assert!((second.out() + &second.err()).contains("another rm is running"), "{}", second.told());
         assert_eq!(server.incs("a").len(), 8);
+        // One that only looks does so, and counts for none.
+        let mut command = std::process::Command::new("flock");
+        server.environment(&mut command);
+        command.arg(server.path("lock/rm.0")).args([crate::support::server::BKCTLD, "-n", "rm"]);
+        let looked = run(command).ok();
+        assert!(looked.out().contains("delete a/2020-01-01-00"), "{}", looked.told());
         let both = [server.begin(&["rm"]), server.begin(&["rm"])];
         for one in both {
             one.finish().ok();
