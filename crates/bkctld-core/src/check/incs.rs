@@ -69,14 +69,14 @@ fn of(jail: &Jail, now: &Zoned, expected: Expected) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The days that the rules name, where an inc can be expected: today, and every earlier one that came
-/// after the policy's last change. (Before that, other rules held, or none.)
+/// The days that the rules name, where an inc can be expected: up to today, and after that of the policy's
+/// last change. (Before that, other rules held, or none.)
 fn expected_days(policy: &Policy, now: &Zoned, changed: Timestamp) -> BTreeSet<Date> {
     let today = now.date();
     // The day of the change itself is not expected: its inc may have gone before the change.
     let since = changed.to_zoned(now.time_zone().clone()).date();
     let named = policy.rules().iter().filter_map(|rule| rule.date(today));
-    named.filter(|day| *day == today || (*day < today && *day > since)).collect()
+    named.filter(|day| *day > since && *day <= today).collect()
 }
 
 #[cfg(test)]
@@ -108,8 +108,9 @@ mod tests {
             ("2026-02-28T23:59:59[Europe/Paris]", &["2026-03-01", "2026-03-13", "2026-03-14", "2026-03-15"]),
             ("2026-03-01T00:00[Europe/Paris]", &["2026-03-13", "2026-03-14", "2026-03-15"]),
             ("2026-03-13T12:00[Europe/Paris]", &["2026-03-14", "2026-03-15"]),
-            ("2026-03-15T09:00[Europe/Paris]", &["2026-03-15"]),
-            ("2030-01-01T00:00[Europe/Paris]", &["2026-03-15"]),
+            ("2026-03-14T23:59[Europe/Paris]", &["2026-03-15"]),
+            ("2026-03-15T09:00[Europe/Paris]", &[]),
+            ("2030-01-01T00:00[Europe/Paris]", &[]),
         ] {
             assert_eq!(days(rules, now, changed), expected, "{changed}");
         }
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn the_first_of_a_month_is_today_only_on_the_first() {
         let rules = "+%Y-%m-01.-0month";
-        assert_eq!(days(rules, "2026-03-01T10:00[UTC]", "2026-03-01T09:00[UTC]"), ["2026-03-01"]);
+        assert_eq!(days(rules, "2026-03-01T10:00[UTC]", "2026-02-28T09:00[UTC]"), ["2026-03-01"]);
         assert!(days(rules, "2026-03-02T10:00[UTC]", "2026-03-01T09:00[UTC]").is_empty());
     }
 

@@ -24,7 +24,9 @@ on_each_fs! {
     fn each_rule_later_than_the_policy_wants_its_inc(fs) {
         let server = Server::on(fs);
         server.bkctld(&["init", "a"]).ok();
-        // A policy of today wants only today's.
+        // A policy of today wants none yet, one of yesterday today's.
+        server.bkctld(&["check-incs"]).ok().says("OK - a - 0 of 0 expected incs");
+        sh(&format!("touch -d '-1 day' {}", server.path("conf/a.d/incs_policy").display()));
         let ran = server.bkctld(&["check-incs"]).exits(1);
         assert_eq!(ran.err(), format!("ERROR: a : missing inc for {}\n", date("now")), "{}", ran.told());
         server.bkctld(&["inc"]).ok();
@@ -109,6 +111,7 @@ as_root! {
         let server = Server::plain();
         for jail in ["a", "b"] {
             server.bkctld(&["init", jail]).ok();
+            policy_of(&server, jail, "+%Y-%m-%d.-0day\n", "-1 day");
         }
         inc(&server, "a", "now");
         let plain = Plugin::parse(&server.bkctld(&["check-incs"]).exits(1));
