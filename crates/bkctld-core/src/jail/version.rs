@@ -17,7 +17,14 @@ impl Jail {
     }
 
     /// Refuses a jail whose format is not the current one.
+    ///
+    /// # Errors
+    /// [`Error::WrongVersion`]; [`Error::NoSuchJail`] where another command has taken it away meanwhile,
+    /// which would else look like one of the first format.
     pub fn require_current_format(&self) -> Result<()> {
+        if !self.exists() {
+            return Err(Error::NoSuchJail(self.name().clone()));
+        }
         let found = self.format_version()?;
         if found == FORMAT_VERSION.to_string() {
             return Ok(());
