@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bkctld_sys::btrfs;
 use jiff::Timestamp;
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags, fsync, openat, renameat_with};
+use rustix::fs::{RenameFlags, fsync, renameat_with};
 use rustix::io::Errno;
 
 use super::delete::{clear_leftovers, remove_tree};
@@ -16,7 +16,7 @@ use super::files::Hidden;
 use super::list::list;
 use super::record::{Backend, Counts, Record};
 use super::{IncName, detached};
-use crate::error::{Error, IoContext, JailContext, Result};
+use crate::error::{IoContext, JailContext, Result};
 use crate::file;
 use crate::jail::Jail;
 use crate::progress::Progress;
@@ -59,7 +59,7 @@ pub fn make(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &Pr
 }
 
 fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &Progress) -> Result<Outcome> {
-    let live = open_jail(jail)?;
+    let live = jail.open_dir()?;
     let inc_dir = jail.inc_dir();
     // Nobody but root: what a client stored may be setuid to anyone.
     file::make_private_dir(inc_dir, 0o700)?;
@@ -106,16 +106,7 @@ pub fn copy_whole(
     threads: NonZeroUsize,
     progress: &Progress,
 ) -> Result<Vec<String>> {
-    detached::copy_whole(open_jail(jail)?, new, path, threads, progress).for_jail(jail.name())
-}
-
-fn open_jail(jail: &Jail) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match openat(CWD, jail.dir(), flags, Mode::empty()) {
-        Ok(fd) => Ok(fd),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Error::NoSuchJail(jail.name().clone())),
-        Err(error) => Err(error).context("cannot open", jail.dir()),
-    }
+    detached::copy_whole(jail.open_dir()?, new, path, threads, progress).for_jail(jail.name())
 }
 
 /// Takes a snapshot, if the jail is a subvolume and the inc belongs on the same file system. It

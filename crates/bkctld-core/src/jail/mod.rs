@@ -11,7 +11,11 @@ mod session_policy;
 mod sshd_config;
 mod version;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 
 pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
 pub use authorized_keys::{Key, Keys};
@@ -24,7 +28,7 @@ pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
 
 use crate::config::Settings;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::lock::Lock;
 use crate::original::{self, ServedBy};
 
@@ -85,6 +89,19 @@ impl Jail {
     pub fn exists(&self) -> bool {
         // `symlink_metadata`: a link in JAILDIR is no jail.
         self.dir.symlink_metadata().is_ok_and(|meta| meta.is_dir())
+    }
+
+    /// Opens `JAILDIR/J` itself, for a walk by descriptor.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchJail`] where there is no such directory; a link is none.
+    pub fn open_dir(&self) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(CWD, &self.dir, flags, Mode::empty()) {
+            Ok(fd) => Ok(fd),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Error::NoSuchJail(self.name.clone())),
+            Err(error) => Err(error).context("cannot open", &self.dir),
+        }
     }
 
     /// Its name.

@@ -17,17 +17,14 @@ mod trail;
 mod volume;
 
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
-use crate::error::{Error, IoContext, JailContext, Result};
+use crate::error::{Error, JailContext, Result};
 use crate::file;
 use crate::inc::IncName;
 use crate::jail::{self, Jail};
@@ -129,7 +126,7 @@ impl Measuring {
     fn measure(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
         let before = if self.options.anew { None } else { self.place.read(jail) };
         let old = before.clone().unwrap_or_default();
-        let top = open_jail(jail)?;
+        let top = jail.open_dir()?;
         let live = live::measure(jail, top, old.live, (&self.volume, &self.place), &self.options, progress)?;
         let incs = incs::measure(jail, old.incs, &self.place, &self.options, progress)?;
         let cache = Cache { live: Some(live), incs };
@@ -155,13 +152,4 @@ impl Measuring {
 /// What the last run that measured found of the jail, without a look at the jail; none where none did.
 pub fn last_known(settings: &Settings, jail: &Jail) -> Option<Sizes> {
     Place::of(settings).read(jail)?.sizes()
-}
-
-fn open_jail(jail: &Jail) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match openat(CWD, jail.dir(), flags, Mode::empty()) {
-        Ok(fd) => Ok(fd),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Error::NoSuchJail(jail.name().clone())),
-        Err(error) => Err(error).context("cannot open", jail.dir()),
-    }
 }
