@@ -181,17 +181,18 @@ check "package: sessions get the new rsync when its package is upgraded" inside 
     [ "$(readlink /var/lib/bkctld/runtime/current)" != "$before" ] || fail "the same programs"
     cp -p /root/rsync /usr/bin/rsync
     answers 2222'
-check "package: nftables is restarted and reloaded, and the jails have their table again" inside '
+check "package: nftables is started, restarted and reloaded, and the jails have their table again" inside '
     ! nft list tables | grep bkctld || fail "rules without FIREWALL"
-    echo FIREWALL=nftables >>/etc/default/bkctld
-    bkctld ip web01 127.0.0.1
     systemctl start nftables
-    within 10 sh -c "nft list table inet bkctld | grep -q 2222"
-    for how in restart reload; do
+    ! nft list tables | grep bkctld || fail "rules without FIREWALL once nftables has started"
+    # Its unit is not active: FIREWALL was not set when it was started.
+    echo FIREWALL=nftables >>/etc/default/bkctld
+    for how in reload restart reload restart reload stop start reload; do
         nft flush ruleset
         systemctl $how nftables
-        within 10 sh -c "nft list table inet bkctld | grep -q 2222"
+        [ "$how" = stop ] || within 10 sh -c "nft list table inet bkctld | grep -q 2222"
     done
+    bkctld ip web01 127.0.0.1
     answers 2222
     no_failed_unit
     sed -i "/^FIREWALL=nftables/d" /etc/default/bkctld
