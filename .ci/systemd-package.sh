@@ -102,6 +102,9 @@ start_again() {
     boot
     wait_for_init
 }
+check "package: the table of nftables is asked for" inside '
+    echo FIREWALL=nftables >>/etc/default/bkctld
+    systemctl enable nftables'
 check "package: the machine starts again" start_again
 check "package: the jail is on after the boot" inside '
     within 60 bkctld is-on web01
@@ -110,6 +113,16 @@ check "package: the jail is on after the boot" inside '
     active bkctld.service active
     active bkctld-inc.timer active
     no_failed_unit'
+check "package: the table is there after the boot, beside that of nftables itself" inside '
+    active nftables.service active
+    within 60 sh -c "nft list table inet bkctld | grep -q 2222"
+    nft list table inet filter
+    active bkctld-firewall.service active
+    no_failed_unit
+    sed -i "/^FIREWALL=nftables/d" /etc/default/bkctld
+    systemctl disable --now nftables
+    systemctl restart bkctld-firewall
+    active bkctld-firewall.service inactive'
 check "package: the timer makes an inc and deletes what is too old" inside '
     mkdir -p /backup/incs/web01/2020-03-05-02 "/run/systemd/system/bkctld-inc.timer.d"
     printf "[Timer]\nOnCalendar=\nOnActiveSec=1s\nAccuracySec=100ms\n" >/run/systemd/system/bkctld-inc.timer.d/now.conf
