@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::process::Command;
 
-use super::run::sh;
+use super::run::{run, sh};
 use super::server::write;
 
 /// Owners that servers really have: system users, nobody, a container's range, a directory service.
@@ -66,16 +67,19 @@ pub fn sparse(path: &Path) {
     }
 }
 
-/// So many small files, in directories of a hundred. None of it is of now, for the reason given in
-/// [`every_kind`]: a push within the second in which a tree was made leaves the directories' times as
-/// they come, and a comparison of two trees fails or holds by chance.
+/// So many small files, in directories of a hundred. No directory is of now, for the reason given in
+/// [`every_kind`]: a push within the second in which they were made would leave their times as they come.
 pub fn many(top: &Path, count: usize) {
+    let mut dirs = vec![top.to_path_buf()];
     for at in 0..count {
+        let dir = top.join(format!("{}", at / 100));
         if at % 100 == 0 {
-            fs::create_dir_all(top.join(format!("{}", at / 100))).expect("mkdir");
+            fs::create_dir_all(&dir).expect("mkdir");
+            dirs.push(dir.clone());
         }
-        let path = top.join(format!("{}/{at}", at / 100));
-        fs::write(&path, format!("content of {at}\n")).expect("write");
+        fs::write(dir.join(at.to_string()), format!("content of {at}\n")).expect("write");
     }
-    sh(&format!("find {} -depth -exec touch -d '2019-06-06 06:06:06.060606060' {{}} +", top.display()));
+    let mut touch = Command::new("touch");
+    touch.args(["-d", "2019-06-06 06:06:06.060606060"]).args(dirs);
+    run(touch).ok();
 }
