@@ -10,6 +10,10 @@ for at in $(cut -d ' ' -f 5 /proc/self/mountinfo); do
         */bkctld-test-*) umount -l "$at" ;;
     esac
 done
+# An overlay hides what is mounted below the directory: a checkout, or its target, below /root.
+: >"$1/bkctld"
+mount --bind "$2" "$1/bkctld"
+cp "$3" "$1/entry-points"
 mount -t tmpfs tmpfs "$1/over"
 for at in etc root usr/lib usr/sbin; do
     mkdir -p "$1/over/up/$at" "$1/over/work/$at"
@@ -21,8 +25,8 @@ rm -rf /etc/default/bkctld /usr/lib/bkctld /usr/sbin/bkctld /root/.ssh
 mkdir -m 700 /root/.ssh
 # A locked account is refused by an sshd without PAM.
 sed -i 's/^root:[^:]*:/root:*:/' /etc/shadow
-ln -s "$2" /usr/sbin/bkctld
-"$3" /usr/sbin/bkctld
+ln -s "$1/bkctld" /usr/sbin/bkctld
+"$1/entry-points" /usr/sbin/bkctld
 ip link set lo up
 echo ready
 exec sleep infinity
