@@ -13,7 +13,7 @@ done
 # An overlay hides what is mounted below the directory: a checkout, or its target, below /root.
 : >"$1/bkctld"
 mount --bind "$2" "$1/bkctld"
-cp "$3" "$1/entry-points"
+cp -r "${3%/*}" "$1/scripts"
 mount -t tmpfs tmpfs "$1/over"
 for at in etc root usr/lib usr/sbin; do
     mkdir -p "$1/over/up/$at" "$1/over/work/$at"
@@ -26,7 +26,7 @@ mkdir -m 700 /root/.ssh
 # A locked account is refused by an sshd without PAM.
 sed -i 's/^root:[^:]*:/root:*:/' /etc/shadow
 ln -s "$1/bkctld" /usr/sbin/bkctld
-"$1/entry-points" /usr/sbin/bkctld
+"$1/scripts/entry-points" /usr/sbin/bkctld
 ip link set lo up
 echo ready
 exec sleep infinity
