@@ -15,6 +15,7 @@ use crate::context::{Context, read_settings};
 use crate::exit::{Exit, Failure};
 use crate::log::Log;
 use crate::ui::{Ui, Verbosity};
+use crate::{help, usage};
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -78,7 +79,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
             plain_ui().text(error.render());
             Exit::Done.into()
         }
-        Err(error) => wrong_usage(&error),
+        Err(error) => wrong_usage(&usage::told(&error)),
     }
 }
 
@@ -108,25 +109,30 @@ pub fn command_of_name(arguments: &[OsString]) -> Option<&str> {
     Path::new(arguments.first()?).file_name()?.to_str()?.strip_prefix("bkctld-")
 }
 
+fn wrong_usage(told: &str) -> ExitCode {
+    let _ = std::io::stderr().write_all(told.as_bytes());
+    Exit::Error.into()
+}
+
 fn plain_ui() -> Ui {
     Ui::new(Verbosity::Normal, false, true)
 }
 
-/// The command line with our own help: clap's has no line that shows a command's usage.
+/// The command line with our own help and usage: clap's help has no line that shows a command's usage.
 pub fn definition() -> clap::Command {
-    let mut cli = Cli::command().version(VERSION).propagate_version(true);
-    let names: Vec<String> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    for name in names {
-        let help = command_help(&name);
-        cli = cli.mut_subcommand(&name, |command| command.override_help(help));
+    let plain = Cli::command();
+    let mut cli = plain.clone().version(VERSION).propagate_version(true);
+    for command in plain.get_subcommands() {
+        let (usage, help) = (help::usage(command), help::of_command(command));
+        cli = cli
+            .mut_subcommand(command.get_name(), |command| command.override_usage(usage).override_help(help));
     }
-    cli.override_help(help())
+    cli.override_usage(help::USAGE).override_help(help::of_all(&plain))
 }
 
 fn dispatch(cli: Cli) -> ExitCode {
     let Some(command) = cli.command else {
-        let _ = write!(std::io::stderr(), "bkctld: no command given\n\n{}", help());
-        return Exit::Error.into();
+        return wrong_usage(&usage::no_command());
     };
     if !rustix::process::geteuid().is_root() {
         let failure = Failure::error("must be run as root (try sudo)");
@@ -171,89 +177,6 @@ fn prepare(options: &Options, command: &'static str) -> Result<Context, Failure>
     Ok(Context { settings, ui, now: Zoned::now() })
 }
 
-fn wrong_usage(error: &clap::Error) -> ExitCode {
-    let mut stderr = std::io::stderr();
-    // A value of the wrong form is told in one line; the help would bury it.
-    let value = matches!(error.kind(), ErrorKind::ValueValidation);
-    let text = error.render().to_string();
-    let told = text.strip_prefix("error: ").unwrap_or(&text);
-    let first = told.split("\n\n").next().unwrap_or(told).trim_end();
-    let _ = if value {
-        let reason = std::error::Error::source(error).map(ToString::to_string);
-        writeln!(stderr, "bkctld: {}", reason.as_deref().unwrap_or(first))
-    } else {
-        write!(
-            stderr,
-            "bkctld: {}\n\n{}",
-            bkctld_core::text::printable(first.split_whitespace().collect::<Vec<_>>().join(" ").as_bytes()),
-            help()
-        )
-    };
-    Exit::Error.into()
-}
-
-/// The help: every command with its usage and one line of description.
-fn help() -> String {
-    let cli = Cli::command();
-    let mut text = format!(
-        "{}\n\nUsage: bkctld [options] <command> [arguments]\n\nCommands:\n",
-        cli.get_about().map(ToString::to_string).unwrap_or_default()
-    );
-    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        text.push_str(&format!("  {:<28} {about}\n", usage(command)));
-    }
-    text.push_str("\nOptions (before or after the command):\n");
-    for option in cli.get_arguments().filter(|argument| argument.get_long().is_some()) {
-        let short =
-            option.get_short().map(|short| format!("-{short}, ")).unwrap_or_else(|| "    ".to_owned());
-        let value = if option.get_action().takes_values() { " FILE" } else { "" };
-        let long = option.get_long().unwrap_or_default();
-        let about = option.get_help().map(ToString::to_string).unwrap_or_default();
-        text.push_str(&format!("  {:<28} {about}\n", format!("{short}--{long}{value}")));
-    }
-    text
-}
-
-fn command_help(name: &str) -> String {
-    let cli = Cli::command();
-    let Some(command) = cli.find_subcommand(name) else {
-        return help();
-    };
-    let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("Usage: bkctld [options] {}\n\n{about}\n", usage(command));
-    let described: Vec<_> =
-        command.get_positionals().filter(|argument| argument.get_help().is_some()).collect();
-    if !described.is_empty() {
-        text.push('\n');
-    }
-    for argument in described {
-        let about = argument.get_help().map(ToString::to_string).unwrap_or_default();
-        text.push_str(&format!("  {:<16} {about}\n", placeholder(argument)));
-    }
-    for option in command.get_opts() {
-        let (long, about) = (option.get_long().unwrap_or_default(), option.get_help());
-        let about = about.map(ToString::to_string).unwrap_or_default();
-        text.push_str(&format!("  {:<16} {about}\n", format!("--{long}")));
-    }
-    text
-}
-
-fn usage(command: &clap::Command) -> String {
-    let arguments: Vec<String> = command.get_positionals().map(placeholder).collect();
-    [vec![command.get_name().to_owned()], arguments].concat().join(" ")
-}
-
-fn placeholder(argument: &clap::Arg) -> String {
-    let name = argument.get_value_names().and_then(|names| names.first()).map_or("ARG", |name| name.as_str());
-    let many = argument.get_num_args().is_some_and(|range| range.max_values() > 1);
-    match (argument.is_required_set(), many) {
-        (true, _) => name.to_owned(),
-        (false, true) => format!("[{name}...]"),
-        (false, false) => format!("[{name}]"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,16 +202,6 @@ mod tests {
             let arguments: Vec<OsString> = called.split(' ').map(OsString::from).collect();
             let words = with_command_of_name(&arguments);
             assert_eq!(words[1..], meant.split(' ').map(OsString::from).collect::<Vec<_>>(), "{called}");
-        }
-    }
-
-    #[test]
-    fn the_help_has_each_command_with_its_usage() {
-        let text = help();
-        for usage in
-            ["init JAIL ", "status [JAIL|all] ", "port JAIL [N|auto]", "inc [JAIL...]", "-f, --force"]
-        {
-            assert!(text.contains(usage), "{usage} is not in:\n{text}");
         }
     }
 }

@@ -7,9 +7,11 @@ mod completion;
 mod context;
 mod daemon;
 mod exit;
+mod help;
 mod limits;
 mod log;
 mod ui;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

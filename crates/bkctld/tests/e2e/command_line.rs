@@ -68,15 +68,27 @@ as_root! {
         }
     }
 
-    fn wrong_usage_is_exit_1_with_help_on_stderr() {
+    fn wrong_usage_is_exit_1_with_six_lines_at_most_on_stderr() {
         let server = Server::plain();
-        let wrong: [&[&str]; 9] = [
-            &[], &["no-such-command"], &["init"], &["init", "a", "b"], &["--no-such-option", "list"],
-            &["is-on"], &["port"], &["list", "--config"], &["remove"],
+        let general = "Usage: bkctld [options] <command>";
+        let wrong: [(&[&str], &str, &str); 12] = [
+            (&[], "no command given", general),
+            (&["no-such-command"], "no-such-command", general),
+            (&["stauts"], "status", general),
+            (&["init"], "JAIL", "Usage: bkctld [options] init JAIL\n"),
+            (&["init", "a", "b"], "'b'", "Usage: bkctld [options] init JAIL\n"),
+            (&["--no-such-option", "list"], "--no-such-option", general),
+            (&["list", "--jason"], "--json", "Usage: bkctld [options] list\n"),
+            (&["is-on"], "JAIL", "Usage: bkctld [options] is-on JAIL\n"),
+            (&["port"], "JAIL", "Usage: bkctld [options] port JAIL [N|auto]\n"),
+            (&["list", "--config"], "--config", general),
+            (&["remove"], "JAIL|all", "Usage: bkctld [options] remove JAIL|all\n"),
+            (&["li\u{1b}st", "\n\n\n\n\n\n\n"], "li\\u{1b}st", general),
         ];
-        for args in wrong {
-            let ran = server.bkctld(args).exits(1).silent();
-            assert!(ran.err().to_lowercase().contains("usage"), "no help: {}", ran.told());
+        for (args, names, usage) in wrong {
+            let ran = server.bkctld(args).exits(1).silent().warns(names).warns(usage).warns("--help");
+            let said = ran.err();
+            assert!(said.starts_with("bkctld: ") && said.lines().count() <= 6, "{}", ran.told());
         }
         assert!(std::fs::read_dir(server.path("backup/jails")).unwrap().next().is_none());
     }

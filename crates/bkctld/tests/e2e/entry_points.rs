@@ -41,6 +41,8 @@ as_root! {
             .skip_while(|line| *line != "Commands:")
             .skip(1)
             .take_while(|line| !line.is_empty())
+            // Titles of groups are set in less.
+            .filter(|line| line.starts_with("  "))
             .map(|line| line.split_whitespace().next().unwrap())
             .collect();
         assert!(listed.len() > 16, "{listed:?}");

@@ -58,26 +58,37 @@ fn items<'p>(page: &'p [String], sections: &'p [&str]) -> impl Iterator<Item = &
     })
 }
 
-const COMMANDS: [&str; 4] =
-    ["Commands that make, change and remove jails", "Commands that show jails", "Commands on incs", "Checks"];
+const COMMANDS: [&str; 5] = ["Jails", "Keys and addresses", "Incs", "Checks", "Server"];
 
 /// `inc [JAIL ...]` and `ip JAIL [ADDR | all]` as the help writes them.
 fn as_in_help(usage: &str) -> String {
     usage.replace(" | ", "|").replace(" ...", "...")
 }
 
+/// The groups of the help: the title of each, and its commands, each with its arguments.
+fn groups(help: &Ran) -> Vec<(String, Words)> {
+    let lines = help.lines();
+    let block =
+        lines.iter().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let mut groups: Vec<(String, Words)> = Vec::new();
+    for line in block {
+        match line.strip_prefix("  ") {
+            None => groups.push((line.trim().trim_end_matches(':').to_owned(), Words::new())),
+            Some(command) => {
+                let usage = command.split("  ").next().unwrap().to_owned();
+                // An overlong usage is set off by one blank.
+                let has_arguments = usage.contains(|c: char| c.is_uppercase());
+                let usage = if has_arguments { arguments(&usage) } else { usage };
+                assert!(groups.last_mut().unwrap().1.insert(usage), "{line} stands there twice");
+            }
+        }
+    }
+    groups
+}
+
 /// The commands of the help, each with its arguments.
 fn usages(help: &Ran) -> Words {
-    let lines = help.lines();
-    let commands = lines.iter().skip_while(|line| *line != "Commands:").skip(1);
-    commands
-        .take_while(|line| !line.is_empty())
-        .map(|line| line.trim_start().split("  ").next().unwrap().to_owned())
-        // An overlong usage is set off by one blank.
-        .map(|usage| {
-            usage.split_once(|c: char| c.is_uppercase()).map_or(usage.clone(), |_| arguments(&usage))
-        })
-        .collect()
+    groups(help).into_iter().flat_map(|(_, usages)| usages).collect()
 }
 
 /// The command and its arguments, which are all in capitals or in brackets.
@@ -140,11 +151,15 @@ as_root! {
     fn the_man_page_has_each_command_as_the_help_has_it() {
         let server = Server::plain();
         let page = page(PAGES[0]);
-        let documented: Words =
-            items(&page, &COMMANDS).filter(|item| !item.starts_with('-')).map(as_in_help).collect();
-        let offered = usages(&server.bkctld(&["--help"]).ok());
+        let help = server.bkctld(&["--help"]).ok();
+        let documented: Vec<(String, Words)> = COMMANDS.iter().map(|section| {
+            let section = [*section];
+            let usages = items(&page, &section).filter(|item| !item.starts_with('-')).map(as_in_help);
+            (section[0].to_owned(), usages.collect())
+        }).collect();
+        let offered = usages(&help);
         assert!(offered.len() > 10, "{offered:?}");
-        assert_eq!(documented, offered, "left: the man page; right: the help");
+        assert_eq!(documented, groups(&help), "left: the man page; right: the help");
         let names: Words = offered.iter().map(|usage| usage.split(' ').next().unwrap().to_owned()).collect();
         assert_eq!(completed(&server, &["bkctld", ""]), names, "left: completion; right: the help");
     }
