@@ -53,7 +53,7 @@ check "package: what was there of the program is gone" inside '
     bkctld --force remove all || bkctld stop all
     no_process
     rm -f /usr/sbin/bkctld /usr/bin/bkctld "/usr/lib/systemd/system/bkctld@.service"
-    rm -rf /backup /etc/evobackup /var/lib/bkctld /run/lock/bkctld /root/known_hosts
+    rm -rf /backup /etc/evobackup /var/lib/bkctld /run/bkctld /run/lock/bkctld /root/known_hosts
     systemctl daemon-reload'
 check "package: installs on a server that has no jail, and starts none" inside '
     dpkg -i /root/bkctld.deb
@@ -228,7 +228,7 @@ check "package: its purge keeps jails, incs and policies, and nothing else, even
     dpkg --purge bkctld
     no_process
     [ -d /backup/jails/web01/data ] && [ -d /backup/incs/web01 ] && [ -f /etc/evobackup/web01.d/incs_policy ] || fail "data is gone"
-    for gone in /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld /var/lib/bkctld /usr/lib/bkctld /usr/share/bkctld /run/lock/bkctld; do
+    for gone in /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld /var/lib/bkctld /usr/lib/bkctld /usr/share/bkctld /run/bkctld /run/lock/bkctld; do
         [ ! -e "$gone" ] || fail "$gone is left"
     done
     found=$(find /etc/systemd /var/lib/systemd -name "*bkctld*")

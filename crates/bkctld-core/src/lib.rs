@@ -15,6 +15,7 @@ pub mod inc;
 pub mod jail;
 pub mod lifecycle;
 pub mod lock;
+pub mod lock_dir;
 pub mod metrics;
 pub mod operation;
 pub mod original;

@@ -2,13 +2,17 @@
 //! so no crash leaves one behind, and nobody has to judge whether a pid in a file is still the
 //! process that wrote it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{IoContext, Result};
-use crate::file;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
+
+use crate::error::{Error, IoContext, Result};
+use crate::{lock_dir, text};
 
 /// So often somebody who only asks may be in the way of one who takes the lock.
 const ASKERS: u32 = 100;
@@ -26,7 +30,10 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock if nobody holds it.
     pub fn try_take(path: &Path) -> Result<Option<Lock>> {
-        let file = open(path)?;
+        Lock::try_file(open(path)?, path)
+    }
+
+    fn try_file(file: File, path: &Path) -> Result<Option<Lock>> {
         for _ in 0..ASKERS {
             if locked(file.try_lock(), path)? {
                 return Ok(Some(Lock { file, path: path.to_path_buf() }));
@@ -48,27 +55,32 @@ impl Lock {
             return Ok(lock);
         }
         waiting();
-        let file = open(path)?;
+        Lock::wait_for(open(path)?, path)
+    }
+
+    /// Takes a lock beside the file that it is about, in a directory of the program's own below `DATADIR`.
+    pub(crate) fn take_beside(path: &Path) -> Result<Lock> {
+        Lock::wait_for(checked(openat(CWD, path, OPEN | OFlags::CREATE, MODE), path)?, path)
+    }
+
+    fn wait_for(file: File, path: &Path) -> Result<Lock> {
         file.lock().context("cannot lock", path)?;
         Ok(Lock { file, path: path.to_path_buf() })
     }
 
     /// Whether some process holds the lock now. Leaves the lock as it is.
     pub fn is_held(path: &Path) -> Result<bool> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error).context("cannot open", path),
-        };
-        Ok(!locked(file.try_lock_shared(), path)?)
+        match open_if_there(path)? {
+            Some(file) => Ok(!locked(file.try_lock_shared(), path)?),
+            None => Ok(false),
+        }
     }
 
     /// Whether some process holds or shares the lock now.
     pub fn is_shared(path: &Path) -> Result<bool> {
-        match File::open(path) {
-            Ok(file) => Ok(!locked(file.try_lock(), path)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error).context("cannot open", path),
+        match open_if_there(path)? {
+            Some(file) => Ok(!locked(file.try_lock(), path)?),
+            None => Ok(false),
         }
     }
 
@@ -92,22 +104,59 @@ fn locked(result: std::result::Result<(), TryLockError>, path: &Path) -> Result<
     }
 }
 
-// The file stays: were it removed, a process waiting on the old inode and one that makes a new
-// file would both believe that they hold the lock.
-fn open(path: &Path) -> Result<File> {
-    if let Some(dir) = path.parent() {
-        file::make_private_dir(dir, 0o755)?;
-    }
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .context("cannot open", path)
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+// NONBLOCK: a fifo under this name would hold us.
+const OPEN: OFlags =
+    OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// Opens the file of a lock below `LOCKDIR`, and makes it where it is not there.
+///
+/// # Errors
+/// [`Error::Refused`], where others than root could have had a hand in it: [`lock_dir::open`]; a link, or
+/// a file that has another name or owner.
+pub fn open(path: &Path) -> Result<File> {
+    // The file stays: were it removed, a process waiting on the old inode and one that makes a new
+    // file would both believe that they hold the lock.
+    let (dir, name) = split(path)?;
+    checked(openat(lock_dir::open_or_make(dir)?, name, OPEN | OFlags::CREATE, MODE), path)
 }
 
+fn open_if_there(path: &Path) -> Result<Option<File>> {
+    let (dir, name) = split(path)?;
+    let Some(dir) = lock_dir::open(dir)? else { return Ok(None) };
+    match openat(dir, name, OPEN, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(None),
+        opened => checked(opened, path).map(Some),
+    }
+}
+
+fn split(path: &Path) -> Result<(&Path, &OsStr)> {
+    match (path.parent(), path.file_name()) {
+        (Some(dir), Some(name)) => Ok((dir, name)),
+        _ => Err(Errno::INVAL).context("cannot open", path),
+    }
+}
+
+/// Refuses a file that root has not made here, and would write into: it may have been planted when others
+/// could still write into the directory.
+fn checked(opened: Result<OwnedFd, Errno>, path: &Path) -> Result<File> {
+    let planted = |what: &str| {
+        Error::Refused(format!("{} is {what}, and no lock of root's: delete it", text::path(path)))
+    };
+    let fd = match opened {
+        Err(Errno::LOOP) => return Err(planted("a link")),
+        opened => opened.context("cannot open", path)?,
+    };
+    let stat = fstat(&fd).context("cannot look at", path)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(planted("no regular file"));
+    }
+    if stat.st_nlink > 1 || !lock_dir::is_ours(&stat) {
+        return Err(planted("somebody else's file"));
+    }
+    Ok(File::from(fd))
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +179,27 @@ mod tests {
         let mut waited = false;
         Lock::take(&path, || waited = true).unwrap();
         assert!(!waited);
+    }
+
+    #[test]
+    fn what_was_planted_is_no_lock_and_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("precious"), "precious").unwrap();
+        std::os::unix::fs::symlink("precious", at("link")).unwrap();
+        std::fs::hard_link(at("precious"), at("hard")).unwrap();
+        std::os::unix::fs::symlink("nowhere", at("dangling")).unwrap();
+        for name in ["link", "hard", "dangling"] {
+            for refused in [
+                Lock::try_take(&at(name)).map(|_| ()),
+                Lock::take(&at(name), || ()).map(|_| ()),
+                Lock::is_held(&at(name)).map(|_| ()),
+                Lock::is_shared(&at(name)).map(|_| ()),
+            ] {
+                assert!(refused.unwrap_err().to_string().contains("no lock of root's"), "{name}");
+            }
+        }
+        assert_eq!(std::fs::read(at("precious")).unwrap(), b"precious");
+        assert!(!at("nowhere").exists());
     }
 }

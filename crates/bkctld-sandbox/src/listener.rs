@@ -4,16 +4,15 @@ use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bkctld_core::config::Isolation;
 use bkctld_core::error::{Error, IoContext, Result};
-use bkctld_core::lock::Lock;
+use bkctld_core::lock::{self, Lock};
+use bkctld_core::session;
 use bkctld_core::syslog::{Entry, Severity};
 use bkctld_core::text::printable;
-use bkctld_core::{file, session};
 use bkctld_sys::process::{fork, release_code};
 use bkctld_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -412,15 +411,7 @@ fn take_ids(service: &Service, config: &ListenerConfig) -> Result<Option<IdRange
 /// Shared with what an earlier listener may have left, which sees that it died and ends by itself.
 fn lock_sessions(service: &Service) -> Result<File> {
     let path = service.jail.sessions_lock();
-    file::make_private_dir(path.parent().unwrap_or(&path), 0o755)?;
-    let lock = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .context("cannot open", &path)?;
+    let lock = lock::open(&path)?;
     lock.lock_shared().context("cannot lock", &path)?;
     Ok(lock)
 }

@@ -7,7 +7,7 @@ use super::shell::Env;
 use super::values::{self, Values, Warning};
 use super::{Firewall, ServiceManager, SessionLimits, Settings};
 use crate::error::{Error, IoContext, Result};
-use crate::{file, text};
+use crate::{file, lock_dir, text};
 
 /// Where the configuration is, unless the administrator names another file.
 pub const DEFAULT_FILE: &str = "/etc/default/bkctld";
@@ -30,6 +30,11 @@ impl Settings {
             }
             None => (Settings::default(), Vec::new()),
         };
+        // Also where the file names it: running listeners may have their locks at the place of before.
+        if settings.lock_dir == Path::new(lock_dir::PLACE) {
+            settings.lock_dir = lock_dir::usual();
+            settings.lock_dir_of_before = settings.lock_dir != Path::new(lock_dir::PLACE);
+        }
         settings.override_from(env)?;
         Ok((settings, warnings))
     }

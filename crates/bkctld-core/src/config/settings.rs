@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use crate::lock_dir;
+
 /// Everything that the configuration says, each value in the type that the program works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -32,6 +34,8 @@ pub struct Settings {
     pub local_tpl_dir: PathBuf,
     /// `LOCKDIR`.
     pub lock_dir: PathBuf,
+    /// `LOCKDIR` is not where the configuration has it, but until the next boot where it was before.
+    pub lock_dir_of_before: bool,
     /// `CANARY_RELATIVE_FILE`, below a jail's `data`.
     pub canary_relative_file: String,
     /// `SSHD_CONFIG`: a path inside the jail.
@@ -155,7 +159,8 @@ impl Settings {
             backup_partition: partition.to_path_buf(),
             tpl_dir: "/usr/share/bkctld".into(),
             local_tpl_dir: "/usr/local/share/bkctld".into(),
-            lock_dir: "/run/lock/bkctld".into(),
+            lock_dir: lock_dir::PLACE.into(),
+            lock_dir_of_before: false,
             canary_relative_file: "/zzz_evobackup/canary".into(),
             sshd_config: "/etc/ssh/sshd_config".into(),
             authorized_keys: "/root/.ssh/authorized_keys".into(),

@@ -19,7 +19,7 @@ pub(super) fn append(path: &Path, limit: u64, line: &str) -> Result<()> {
         file::make_private_dir(dir, 0o700)?;
     }
     // Whoever renames must not do so between another's open and write.
-    let _lock = Lock::take(&path.with_extension("lock"), || {})?;
+    let _lock = Lock::take_beside(&path.with_extension("lock"))?;
     let mut file = open(path)?;
     let len = file.seek(SeekFrom::End(0)).context("cannot read", path)?;
     if len >= limit {

@@ -124,7 +124,7 @@ as_root! {
         // Every variable of the specification that has a default other than "empty" gets that default.
         let defaults = asks(&server.path("none"), "dash", "DATADIR ARCHIVESDIR IDX_FILE TPLDIR LOCALTPLDIR LOCKDIR LOGLEVEL");
         let expected = "/var/lib/bkctld\n/backup/archives\n/backup/index/bkctld-jails.idx\n/usr/share/bkctld\n\
-                        /usr/local/share/bkctld\n/run/lock/bkctld\n6\n";
+                        /usr/local/share/bkctld\n/run/bkctld\n6\n";
         assert_eq!(defaults, expected);
     }
 }

@@ -32,6 +32,7 @@ mod incs;
 mod init_and_lifecycle;
 mod json;
 mod keys_ports_addresses;
+mod locks;
 mod logging;
 mod manual;
 mod metrics;

@@ -426,7 +426,7 @@ as_root! {
             assert!(there.is_on(name));
         }
         client.logs_in("10.9.0.2", &here.port("a")).ok();
-        assert_eq!(here.sh("find /run/lock/bkctld -name 'sync.*'"), "", "sockets are left");
+        assert_eq!(here.sh("find /run/bkctld -name 'sync.*'"), "", "sockets are left");
         let connections = "for at in /proc/[0-9]*; do
             [ \"$(readlink $at/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ] || cat $at/comm
         done 2>/dev/null | grep -E '^(ssh|rsync)$' || true";

@@ -1,8 +1,9 @@
-//! Whether the server is set up as backups need it: the disk, the firewall, the jails' services, the
+//! Whether the server is set up as backups need it: the disk, the firewall, the locks, the jails' services, the
 //! runs of `inc` and `rm`, commands left half way, the shared programs. One file for each of them.
 
 mod disk;
 mod firewall;
+mod locks;
 mod operations;
 mod runtime;
 mod services;
@@ -28,17 +29,20 @@ pub fn setup(
     let mut parts = Parts::default();
     disk::check(settings, &mut parts);
     firewall::check(settings, &mut parts);
+    let locks = locks::check(settings, &mut parts);
     match jail::list(settings) {
         Ok(names) => {
             let jails: Vec<Jail> = names.into_iter().map(|name| Jail::new(settings, name)).collect();
-            services::check(settings, &jails, reload_error, &mut parts);
+            if locks {
+                services::check(settings, &jails, reload_error, &mut parts);
+            }
             runtime::check(settings, &jails, &mut parts);
             subvolumes::nested(&jails, &mut parts);
         }
         Err(error) => parts.unknown("state", error),
     }
     unfinished::check(settings, &mut parts);
-    operations::check(settings, now, &mut parts);
+    operations::check(settings, now, locks, &mut parts);
     subvolumes::quota(settings, &mut parts);
     Report::new(parts.findings).with_measures(parts.measures)
 }

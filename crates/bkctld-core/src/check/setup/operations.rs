@@ -13,10 +13,12 @@ use crate::operation::Operation;
 /// How far back the times of runs are looked at.
 const DAYS: i64 = 10;
 
-pub(super) fn check(settings: &Settings, now: &Zoned, parts: &mut Parts) {
-    match (Operation::Inc.running(settings), Operation::Rm.running(settings)) {
-        (Ok(incs), Ok(rms)) => running(incs, rms, parts),
-        (Err(error), _) | (_, Err(error)) => parts.unknown("inc-running", error),
+pub(super) fn check(settings: &Settings, now: &Zoned, locks: bool, parts: &mut Parts) {
+    if locks {
+        match (Operation::Inc.running(settings), Operation::Rm.running(settings)) {
+            (Ok(incs), Ok(rms)) => running(incs, rms, parts),
+            (Err(error), _) | (_, Err(error)) => parts.unknown("inc-running", error),
+        }
     }
     let since = now.date().checked_sub(DAYS.days()).unwrap_or(Date::MIN);
     match timed_runs(settings, since) {

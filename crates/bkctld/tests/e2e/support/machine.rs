@@ -43,6 +43,12 @@ impl Machine {
         (first, second)
     }
 
+    /// A machine that is alone.
+    pub fn single(kind: FsKind) -> Machine {
+        super::network::own_network();
+        Machine::boot(kind, "127.0.0.1")
+    }
+
     fn boot(kind: FsKind, address: &str) -> Machine {
         let dir = temp_dir();
         let at = dir.path().display().to_string();
