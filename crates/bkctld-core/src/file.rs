@@ -6,7 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, statx};
+use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
 
@@ -86,6 +87,16 @@ pub fn exists(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).context("cannot look at", path),
     }
+}
+
+/// Whether a file system is mounted at this place; a link is followed.
+pub fn is_mount_point(path: &Path) -> io::Result<bool> {
+    let meta = statx(CWD, path, AtFlags::empty(), StatxFlags::empty())?;
+    if !meta.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+        // Before Linux 5.8, which is too old for the sandboxes, too.
+        return Err(Errno::OPNOTSUPP.into());
+    }
+    Ok(meta.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Removes a file; it is no error when there is none.

@@ -111,11 +111,13 @@ impl Settings {
         set(env, "LOGLEVEL", &mut self.log_level, values::log_level)
     }
 
-    /// Whether the directories are what they must be before a command acts on jails: `JAILDIR` is
-    /// there, and the others, which commands make when they need them, are no files.
-    pub fn check_dirs(&self) -> Result<()> {
+    /// Whether the directories are what they must be before a jail is made: none is a file, and `JAILDIR` is
+    /// there. Those of `JAILDIR` and `INCDIR` that a freshly mounted backup partition still lacks are
+    /// returned, to be made. Where nothing is mounted at `BACKUP_PARTITION` a missing `JAILDIR` is an
+    /// error: the disk may be away, and a jail made then would lie below its mount point.
+    pub fn check_dirs(&self) -> Result<Vec<&Path>> {
         let jail_dir = &self.jail_dir;
-        if !jail_dir.exists() {
+        if !jail_dir.exists() && !self.can_make(jail_dir)? {
             return Err(Error::Refused(format!(
                 "JAILDIR {} does not exist: mount the backup partition, create the directory, or set JAILDIR in {}",
                 text::path(jail_dir),
@@ -135,7 +137,20 @@ impl Settings {
                 return Err(Error::Refused(format!("{name} {} is no directory", text::path(dir))));
             }
         }
-        Ok(())
+        let mut missing = Vec::new();
+        for dir in [jail_dir, &self.inc_dir] {
+            if !dir.exists() && self.can_make(dir)? {
+                missing.push(dir.as_path());
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Whether there is nothing of this name, a link included, and it lies on the mounted backup partition.
+    fn can_make(&self, dir: &Path) -> Result<bool> {
+        Ok(dir.starts_with(&self.backup_partition)
+            && !file::exists(dir)?
+            && file::is_mount_point(&self.backup_partition).unwrap_or(false))
     }
 
     fn set_index_dir(&mut self, dir: PathBuf) {

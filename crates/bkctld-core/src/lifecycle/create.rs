@@ -34,7 +34,9 @@ pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
     if jail.exists() {
         return Err(Error::JailExists(jail.name().clone()));
     }
-    settings.check_dirs()?;
+    for missing in settings.check_dirs()? {
+        file::make_private_dir(missing, 0o700)?;
+    }
     if let Some(unfinished) = super::unfinished(settings)?.into_iter().find(|one| one.jail == *jail.name()) {
         return Err(Error::Refused(format!(
             "what is left of a jail '{}' is still to be moved: run '{}' again first",

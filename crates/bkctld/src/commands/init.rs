@@ -1,7 +1,7 @@
 //! `init`: a new jail.
 
 use bkctld_core::Jail;
-use bkctld_core::jail::Ports;
+use bkctld_core::jail::{Port, Ports};
 use bkctld_core::lifecycle;
 use bkctld_core::lock::Lock;
 
@@ -34,8 +34,9 @@ fn would(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
     if jail.exists() {
         return Err(bkctld_core::Error::JailExists(name.clone()).into());
     }
-    context.settings.check_dirs()?;
-    let port = Ports::lock(&context.settings)?.next_free()?;
+    let missing = context.settings.check_dirs()?;
+    let first = missing.contains(&context.settings.jail_dir.as_path());
+    let port = if first { Port::FIRST } else { Ports::lock(&context.settings)?.next_free()? };
     Ok(Outcome::new(Ended::Would, format_args!("would create jail '{name}' on port {port}"))
         .with("port", port.get()))
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -43,6 +44,42 @@ on_each_fs! {
         let used = disk_usage(&jail);
         assert!(used < 200_000, "an empty jail takes {used} bytes");
         server.bkctld(&["is-on", "a"]).exits(100);
+    }
+
+    fn init_makes_jails_and_incs_on_a_freshly_mounted_partition_only(fs) {
+        let server = Server::on(fs);
+        let (jails, incs) = (server.path("backup/jails"), server.path("backup/incs"));
+        let mode = |dir: &Path| {
+            let meta = fs::metadata(dir).unwrap();
+            (meta.mode() & 0o7777, meta.uid(), meta.gid())
+        };
+        for dir in [&jails, &incs] {
+            fs::remove_dir(dir).unwrap();
+        }
+        server.bkctld(&["-n", "init", "a"]).ok().says("on port 2222");
+        assert!(!jails.exists() && !incs.exists(), "made by a dry run");
+        server.bkctld(&["init", "a"]).ok();
+        assert_eq!((mode(&jails), mode(&incs)), ((0o700, 0, 0), (0o700, 0, 0)));
+        server.bkctld(&["start", "a"]).ok();
+        server.bkctld(&["inc"]).ok();
+        server.bkctld(&["-f", "remove", "a"]).ok();
+
+        // A link to where nothing is mounted yet is the administrator's.
+        fs::remove_dir(&jails).unwrap();
+        std::os::unix::fs::symlink(server.path("away/jails"), &jails).unwrap();
+        server.bkctld(&["init", "a"]).refuses(&["JAILDIR", "does not exist", "mount"]);
+        assert!(!server.path("away").exists(), "made behind a link");
+        fs::remove_file(&jails).unwrap();
+
+        // The same where the disk is away: nothing is written below its mount point.
+        let (volume, mount) = (server.volume().image.display().to_string(), server.backup());
+        sh(&format!("umount {}", mount.display()));
+        for arguments in [&["init", "a"][..], &["-n", "init", "a"]] {
+            server.bkctld(arguments).refuses(&["JAILDIR", "does not exist", "mount the backup partition"]);
+        }
+        assert!(fs::read_dir(&mount).unwrap().next().is_none(), "made below the mount point");
+        sh(&format!("mount -o loop {volume} {}", mount.display()));
+        server.bkctld(&["init", "b"]).ok();
     }
 
     fn a_jail_starts_serves_stops_and_goes_away(fs) {

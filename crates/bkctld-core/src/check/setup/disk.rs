@@ -3,12 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxAttributes, StatxFlags, stat, statvfs, statx};
-use rustix::io::Errno;
+use rustix::fs::{StatVfsMountFlags, stat, statvfs};
 
 use super::{Measure, Parts, Severity};
 use crate::config::Settings;
-use crate::text;
+use crate::{file, text};
 
 pub(super) fn check(settings: &Settings, parts: &mut Parts) {
     let partition = &settings.backup_partition;
@@ -40,15 +39,11 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) {
 fn mounted(partition: &Path) -> (Severity, String) {
     let shown = text::path(partition);
     let found = || -> io::Result<(bool, bool)> {
-        let meta = statx(CWD, partition, AtFlags::empty(), StatxFlags::empty())?;
-        if !meta.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
-            // Before Linux 5.8, which is too old for the sandboxes, too.
-            return Err(Errno::OPNOTSUPP.into());
-        }
+        let mounted = file::is_mount_point(partition)?;
         // The flags of the mount and those of the file system, which the kernel makes read-only by
         // itself when it finds it damaged.
         let read_only = statvfs(partition)?.f_flag.contains(StatVfsMountFlags::RDONLY);
-        Ok((meta.stx_attributes.contains(StatxAttributes::MOUNT_ROOT), read_only))
+        Ok((mounted, read_only))
     };
     match found() {
         Ok((true, false)) => (Severity::Ok, format!("Backup disk '{shown}' is mounted and writable.")),
