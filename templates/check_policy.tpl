@@ -7,6 +7,7 @@
 #WARNING=24
 #CRITICAL=48
 #
-# OFF: the jail may be stopped without `bkctld check-setup` complaining.
+# OFF: the jail is out of service. A boot, `bkctld start all` and `restart all`
+# leave it out, and `bkctld check-setup` does not complain when it is off.
 #
 EXPECTED_STATE=ON

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use bkctld_core::check::{CheckPolicy, ExpectedState};
 use bkctld_core::{Error, Jail, JailName, Settings, config, jail};
 use bkctld_sandbox::service;
 use jiff::Zoned;
@@ -134,6 +135,20 @@ impl Context {
             Target::All => Ok(jail::list(&self.settings)?),
             Target::One(name) => Ok(vec![Jail::open(&self.settings, name.clone())?.name().clone()]),
         }
+    }
+
+    /// What becomes of a jail that 'all' leaves out, since its `check_policy` says that it is to be off: out
+    /// of service, it must not come back by a boot. By name, or forced, it is no other than the others;
+    /// so it is where the policy cannot be read, which the checks tell.
+    pub fn left_out(&self, target: &Target, name: &JailName) -> Option<Outcome> {
+        if *target != Target::All || self.settings.force {
+            return None;
+        }
+        let policy = CheckPolicy::read(&Jail::new(&self.settings, name.clone())).ok()?;
+        (policy.expected_state == ExpectedState::Off).then(|| {
+            let why = "its check_policy has EXPECTED_STATE=OFF (-f includes it)";
+            Outcome::new(Ended::Skipped, format_args!("jail '{name}' is left as it is: {why}"))
+        })
     }
 
     /// Says that another command holds the jail's lock.

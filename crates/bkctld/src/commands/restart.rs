@@ -12,6 +12,9 @@ pub type Arguments = JailOrAll;
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
     Ok(context.for_each("restart", &names, |name| {
+        if let Some(left_out) = context.left_out(&arguments.target, name) {
+            return Ok(left_out);
+        }
         let jail = context.jail(name)?;
         if context.settings.dry_run {
             return Ok(Outcome::new(

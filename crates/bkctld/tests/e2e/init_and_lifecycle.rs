@@ -155,6 +155,48 @@ as_root! {
         assert_eq!(fs::read_to_string(server.data("a").join("f")).unwrap(), "here\n");
     }
 
+    fn all_leaves_out_the_jails_that_are_to_be_off() {
+        let server = Server::on(FsKind::Ext4);
+        for jail in ["a", "b", "c"] {
+            server.bkctld(&["init", jail]).ok();
+        }
+        let policy = server.path("conf/b.d/check_policy");
+        write(&policy, "EXPECTED_STATE=OFF # sold in May\n");
+        // Neither can this one be read; it is no reason to refuse backups.
+        fs::remove_file(server.path("conf/c.d/check_policy")).unwrap();
+        fs::create_dir(server.path("conf/c.d/check_policy")).unwrap();
+        let on = || ["a", "b", "c"].map(|jail| server.bkctld(&["is-on", jail]).code == 0);
+
+        let dry = server.bkctld(&["-n", "start", "all"]).ok().says("would start jail 'a'");
+        assert!(!dry.out().contains("'b'"), "{}", dry.told());
+        let ran = server.bkctld(&["-v", "start", "all"]).ok().warns("jail 'b' is left as it is");
+        assert!(ran.err().contains("EXPECTED_STATE=OFF"), "{}", ran.told());
+        assert_eq!(on(), [true, false, true]);
+        let json = server.bkctld(&["--json", "restart", "all"]).ok().json();
+        assert_eq!(json["results"][1]["outcome"], "skipped", "{json}");
+        assert_eq!(on(), [true, false, true]);
+
+        server.bkctld(&["start", "b"]).ok();
+        assert_eq!(on(), [true; 3]);
+        // One that is on goes on, under the listener that it has.
+        let before = server.processes().iter().map(|process| process.pid).collect::<Vec<_>>();
+        server.bkctld(&["start", "all"]).ok();
+        assert_eq!(server.processes().iter().map(|process| process.pid).collect::<Vec<_>>(), before);
+        server.bkctld(&["stop", "all"]).ok();
+        assert_eq!(on(), [false; 3]);
+        server.bkctld(&["-f", "start", "all"]).ok();
+        assert_eq!(on(), [true; 3]);
+        server.bkctld(&["stop", "b"]).ok();
+        server.bkctld(&["restart", "all"]).ok();
+        assert_eq!(on(), [true, false, true]);
+        server.bkctld(&["-f", "restart", "all"]).ok();
+        assert_eq!(on(), [true; 3]);
+        write(&policy, "EXPECTED_STATE=ON\n");
+        server.bkctld(&["stop", "all"]).ok();
+        server.bkctld(&["start", "all"]).ok();
+        assert_eq!(on(), [true; 3]);
+    }
+
     fn init_of_a_jail_that_exists_changes_nothing() {
         let server = Server::on(FsKind::Ext4);
         server.bkctld(&["init", "a"]).ok();
