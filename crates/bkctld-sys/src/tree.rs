@@ -6,7 +6,7 @@ mod pool;
 mod remove;
 mod walk;
 
-pub use open::{Entry, Listing, list, look, open_dir, open_dir_path, open_file};
+pub use open::{Entry, Listing, list, look, open_dir, open_dir_path, open_file, open_held};
 pub use pool::work;
 pub use remove::{Failed, remove};
 pub use walk::{Found, Visitor, open_dir_long, walk};

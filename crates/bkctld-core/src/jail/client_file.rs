@@ -2,7 +2,7 @@
 //! a device, a directory, anything of any size, and something else a moment later.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -90,11 +90,7 @@ impl ClientFile {
 
     /// Opens it for reading. Never blocks: a file that the client holds a lease on is an error.
     pub fn open(&self) -> Result<File> {
-        // By its name in /proc, which leads to this very inode: another open by its own name might
-        // find a fifo or a device there by now.
-        let itself = format!("/proc/self/fd/{}", self.held.as_fd().as_raw_fd());
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOATIME | OFlags::CLOEXEC;
-        Ok(openat(CWD, itself, flags, Mode::empty()).context("cannot read", &self.path)?.into())
+        Ok(tree::open_held(&self.held).context("cannot read", &self.path)?.into())
     }
 }
 

@@ -3,9 +3,9 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, openat2, seek};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, fstat, openat, openat2, seek};
 use rustix::io::Errno;
 
 /// What the kernel must refuse on the way to a name below a directory: links of any kind, ways out
@@ -21,9 +21,9 @@ const DIR: OFlags = OFlags::RDONLY
     .union(OFlags::NOATIME)
     .union(OFlags::CLOEXEC);
 
-// NONBLOCK: the name may be a fifo by now, or a file under a lease that the client holds.
+// NONBLOCK: the file may be under a lease that the client holds. Followed is the magic link of a
+// descriptor, no name of the client's.
 const FILE: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::NOATIME)
@@ -47,11 +47,31 @@ pub fn open_dir_path(at: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
     resolve(at, path, DIR)
 }
 
-/// Opens `name` (one component) below `at` for reading. What was opened may be of any type but a
-/// link: the caller looks with `fstat`. Never blocks: a file whose lease another process holds is
-/// `EWOULDBLOCK`.
+/// Opens the regular file `name` (one component) below `at` for reading, without a trace in its atime.
+///
+/// Errors: those of [`open_held`]; `ELOOP` when it is a link, `EXDEV` when it is a mount point.
 pub fn open_file(at: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
-    resolve(at, name.to_bytes(), FILE)
+    open_held(resolve(at, name.to_bytes(), LOOK)?)
+}
+
+/// Opens for reading what [`look`] took hold of, if it is a regular file. Anything else is never opened:
+/// to open a device can do something (rewind a tape, arm a watchdog), and where there was a file a moment
+/// ago a client in compat isolation can put one. Never blocks.
+///
+/// Errors: `ENXIO` when it is no regular file, `EWOULDBLOCK` when another process holds a lease on it.
+pub fn open_held(held: impl AsFd) -> io::Result<OwnedFd> {
+    let held = held.as_fd();
+    if FileType::from_raw_mode(fstat(held)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::NXIO.into());
+    }
+    // By its name in /proc, which leads to this very inode whatever has its own name by now.
+    let itself = format!("/proc/self/fd/{}", held.as_raw_fd());
+    loop {
+        match openat(CWD, &itself, FILE, Mode::empty()) {
+            Err(Errno::INTR) => {}
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// Takes hold of what `path` (of several components, shorter than `PATH_MAX`) names below `at`,
@@ -68,12 +88,9 @@ fn resolve(at: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
 }
 
 fn resolve_in(at: impl AsFd, path: &[u8], flags: OFlags, how: ResolveFlags) -> io::Result<OwnedFd> {
-    // Of a file that is opened for reading, EAGAIN says that somebody holds a lease.
-    let try_again = flags.intersects(OFlags::DIRECTORY | OFlags::PATH);
     for _ in 0..RETRIES {
         match openat2(at.as_fd(), path, flags, Mode::empty(), how) {
-            Err(Errno::AGAIN) if try_again => {}
-            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::INTR) => {}
             done => return Ok(done?),
         }
     }
@@ -152,4 +169,47 @@ pub fn list(dir: impl AsFd) -> io::Result<Listing> {
     }
     listing.entries.sort_unstable_by_key(|item| item.ino);
     Ok(listing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+    use std::fs::{self, File};
+    use std::os::unix::ffi::OsStrExt;
+
+    use rustix::fs::inotify;
+    use rustix::fs::mknodat;
+
+    /// What the kernel saw being opened while `act` ran on the name.
+    fn opened(path: &std::path::Path, act: impl FnOnce(&File, &CStr)) -> bool {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, path, inotify::WatchFlags::OPEN).unwrap();
+        let dir = File::open(path.parent().unwrap()).unwrap();
+        let name = CString::new(path.file_name().unwrap().as_bytes()).unwrap();
+        act(&dir, &name);
+        rustix::io::read(&watch, &mut [0_u8; 512]).is_ok()
+    }
+
+    #[test]
+    fn only_a_regular_file_is_ever_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "x").unwrap();
+        assert!(opened(&at("file"), |dir, name| drop(open_file(dir, name).unwrap())));
+        let mut others = vec![("fifo", FileType::Fifo, 0)];
+        if rustix::process::geteuid().is_root() {
+            others.push(("device", FileType::CharacterDevice, rustix::fs::makedev(1, 3)));
+        }
+        for (name, kind, number) in others {
+            mknodat(CWD, at(name), kind, Mode::RUSR, number).unwrap();
+            let seen = opened(&at(name), |dir, name| {
+                let error = open_file(dir, name).unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(Errno::NXIO.raw_os_error()), "{name:?}");
+            });
+            assert!(!seen, "a {name} was opened");
+        }
+        fs::create_dir(at("dir")).unwrap();
+        assert!(open_file(File::open(dir.path()).unwrap(), c"dir").is_err());
+    }
 }

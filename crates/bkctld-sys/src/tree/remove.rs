@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{
-    AtFlags, FileType, IFlags, RenameFlags, fstat, ioctl_getflags, ioctl_setflags, renameat_with, statat,
-    unlinkat,
+    AtFlags, FileType, IFlags, RenameFlags, ioctl_getflags, ioctl_setflags, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -264,11 +263,6 @@ fn thaw(at: BorrowedFd<'_>, name: &CStr) -> bool {
         }
     };
     // Only a file or directory is asked: to a device the number of the request may mean anything.
-    let asks_file_system = |fd: &OwnedFd| {
-        fstat(fd).is_ok_and(|stat| {
-            matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Directory)
-        })
-    };
-    let here = open_file(at, name).is_ok_and(|fd| asks_file_system(&fd) && clear(fd.as_fd()));
+    let here = open_file(at, name).or_else(|_| open_dir(at, name)).is_ok_and(|fd| clear(fd.as_fd()));
     clear(at) || here
 }
