@@ -11,4 +11,5 @@ pub mod process;
 pub mod seccomp;
 pub mod signal;
 pub mod tree;
+pub mod writers;
 pub mod xattr;

@@ -101,6 +101,7 @@ fn a_file_changed_twice_within_one_tick_is_never_taken_for_unchanged() {
             let handle = File::options().create(true).truncate(false).write(true).open(&file).unwrap();
             handle.write_all_at(&[round], 0).unwrap();
             handle.set_times(fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH)).unwrap();
+            drop(handle);
             let name = format!("2026-01-01-{:02}", round % 20);
             let _ = fs::remove_dir_all(volume.inc(&name));
             volume.make_clean(&name);

@@ -1,8 +1,10 @@
 use std::ffi::CString;
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -132,6 +134,59 @@ fn a_client_that_swaps_what_is_copied_gets_nothing_of_the_server() {
         assert_eq!(fs::read(secret.join("file")).unwrap(), b"SECRET");
         assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
     });
+}
+
+/// A process that holds leases on files until it is dropped: who opens one waits, at the most for 45 seconds.
+struct Leases(Child);
+
+impl Leases {
+    fn on(files: &[PathBuf]) -> Leases {
+        // F_SETLEASE, F_WRLCK. The kernel asks by SIGIO to let go.
+        let script =
+            "$SIG{IO} = 'IGNORE'; for (@ARGV) { open($f[@f], '<', $_) && fcntl($f[-1], 1024, 1) or die $! }
+                      $| = 1; print \"held\\n\"; sleep";
+        let mut child =
+            Command::new("perl").args(["-e", script]).args(files).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = [0; 5];
+        child.stdout.take().unwrap().read_exact(&mut line).unwrap();
+        Leases(child)
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn leases_cost_an_inc_as_much_however_many_there_are() {
+    if !may_run() {
+        return;
+    }
+    let volume = Volume::new("ext4");
+    let data = volume.jail.data();
+    let files = |numbers: std::ops::Range<usize>| {
+        let path = |number| data.join(format!("f{number}"));
+        let files: Vec<PathBuf> = numbers.map(path).collect();
+        files.iter().for_each(|file| fs::write(file, "x").unwrap());
+        files
+    };
+    let timed = |name| {
+        let begun = Instant::now();
+        let record = volume.make(name);
+        assert!(record.warnings[0].contains("not copied"), "{:?}", record.warnings);
+        begun.elapsed()
+    };
+    let _few = Leases::on(&files(0..30));
+    let of_few = timed("2026-01-01-00");
+    let _many = Leases::on(&files(30..300));
+    let of_many = timed("2026-01-02-00");
+    assert!(of_many < of_few * 4, "{of_many:?} with ten times as many as with {of_few:?}");
+    drop((_few, _many));
+    // What was missing for a lease is there the next time.
+    assert_eq!(volume.make_clean("2026-01-03-00").counts.files, 301);
 }
 
 /// Changes a file of the directory into something else. The directory itself is not followed as a

@@ -11,3 +11,4 @@ mod sample;
 mod snapshot;
 mod space;
 mod volume;
+mod writers;

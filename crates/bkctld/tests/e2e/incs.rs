@@ -220,6 +220,36 @@ as_root! {
         assert!(fs::write(inc.join("data/f"), "y").is_err());
     }
 
+    fn without_leases_nothing_counts_as_unchanged_and_that_is_said() {
+        let server = Server::on(FsKind::Ext4);
+        server.init("a");
+        let data = server.data("a");
+        for (file, owner) in [("ours", 0), ("others", 1000)] {
+            write(&data.join(file), "x");
+            std::os::unix::fs::chown(data.join(file), Some(owner), None).unwrap();
+        }
+        server.settle();
+        // Leases on others' files take CAP_LEASE.
+        let without = |hour: i8| {
+            let inc = server.command_ahead(hour, &["inc", "a"]);
+            let mut command = std::process::Command::new("setpriv");
+            command.args(["--inh-caps=-lease", "--bounding-set=-lease"]).arg(inc.get_program());
+            command.args(inc.get_args()).env_clear();
+            command.envs(inc.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            run::run(command).ok()
+        };
+        without(0).warns("CAP_LEASE");
+        let ran = server.bkctld_ahead(1, &["inc", "a"]).ok();
+        assert!(!ran.err().contains("CAP_LEASE"), "{}", ran.told());
+        server.take_inc(2, "a");
+        let same = |file: &str, a: usize, b: usize| {
+            let of = |n: usize| inode(&server.incs("a")[n].join("data").join(file));
+            of(a) == of(b)
+        };
+        assert!(same("ours", 0, 1) && !same("others", 0, 1), "copied again, for it was not known to be settled");
+        assert!(same("ours", 1, 2) && same("others", 1, 2), "known now");
+    }
+
     fn inc_is_quiet_where_nobody_watches() {
         let server = Server::on(FsKind::Ext4);
         server.init("a");

@@ -6,10 +6,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bkctld_sys::tree::open_file;
+use bkctld_sys::writers::has_writers;
 use bkctld_sys::xattr::Xattrs;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, chmodat, chownat,
@@ -24,8 +26,9 @@ use super::signature::{Signature, atime, ctime, kind, mtime};
 const SMALL: u64 = 64 << 10;
 /// How much one call copies, in bytes: after each the making can be given up.
 const STEP: u64 = 16 << 20;
-/// How often, and how long apart, a file is tried that another process holds a lease on.
-const LEASE_TRIES: usize = 10;
+/// How often, in the making of one tree, it is waited for processes that hold leases on files, and how
+/// long each time. A client can hold one on each of its files.
+const LEASE_WAITS: usize = 100;
 const LEASE_WAIT: Duration = Duration::from_millis(20);
 
 /// Why something of the live tree is not in the inc as it is now.
@@ -39,6 +42,8 @@ pub(super) enum Skip {
     MountPoint,
     /// The name came up twice, since the client moved it about.
     Twice,
+    /// A process of the client's holds a lease on it, and does not let go.
+    Leased,
 }
 
 /// Why an inode was not copied.
@@ -59,6 +64,8 @@ pub(super) struct Copied {
     pub(super) stat: Stat,
     /// Whether it changed while it was read.
     pub(super) changed: bool,
+    /// Whether somebody could write to it while it was read; nothing where nobody can tell.
+    pub(super) writers: Option<bool>,
     /// Whether the data is shared with the live file by the file system.
     pub(super) cloned: bool,
     /// Attributes that the inc's file system did not take.
@@ -73,6 +80,8 @@ pub(super) struct Copier {
     // Cleared by the first file that shows that the file system cannot.
     can_clone: AtomicBool,
     given_up: AtomicBool,
+    lease_waits: AtomicUsize,
+    no_leases: OnceLock<io::Error>,
 }
 
 /// Whether it is this process or the machine that lacks something, which says nothing about the tree: to
@@ -112,7 +121,17 @@ pub(super) fn made<T>(result: Result<T, impl Into<io::Error>>) -> Result<T, Fail
 
 impl Copier {
     pub(super) fn new() -> Copier {
-        Copier { can_clone: AtomicBool::new(true), given_up: AtomicBool::new(false) }
+        Copier {
+            can_clone: AtomicBool::new(true),
+            given_up: AtomicBool::new(false),
+            lease_waits: AtomicUsize::new(LEASE_WAITS),
+            no_leases: OnceLock::new(),
+        }
+    }
+
+    /// Why the kernel does not tell whether files are being written to, if so.
+    pub(super) fn into_no_leases(self) -> Option<io::Error> {
+        self.no_leases.into_inner()
     }
 
     /// Ends every copy soon, also of a huge file.
@@ -140,11 +159,11 @@ impl Copier {
     }
 
     fn regular(&self, from: &OwnedFd, to: &OwnedFd, name: &CStr) -> Result<Copied, Failure> {
-        let source = live(open_patiently(from, name))?;
+        let source = self.open_patiently(from, name)?;
+        // Before the file is looked at: a write sets the ctime first and brings its data later, and one
+        // that ended while the copy was made would show in neither of the looks.
+        let writers = self.writers(&source);
         let stat = live(fstat(&source))?;
-        if kind(&stat) != FileType::RegularFile {
-            return Err(Failure::Skip(Skip::Vanished));
-        }
         let xattrs = live(Xattrs::of(&source))?;
         let create = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let target = File::from(made(openat(to, name, create, Mode::RUSR | Mode::WUSR))?);
@@ -152,12 +171,33 @@ impl Copier {
             let after = live(fstat(source))?;
             let changed = Signature::of(&after) != Signature::of(&stat);
             let attributes = dress(target.as_fd(), &stat, &xattrs).map_err(Failure::Fatal)?;
-            Ok(Copied { stat, changed, cloned, attributes, bytes })
+            Ok(Copied { stat, changed, writers, cloned, attributes, bytes })
         });
         if let Err(Failure::Skip(_)) = filled {
             unlinkat(to, name, AtFlags::empty()).map_err(|error| Failure::Fatal(error.into()))?;
         }
         filled
+    }
+
+    /// A client can hold a lease on a file of its own, which makes opening it wait: the kernel asks the
+    /// holder to let go, and the open is tried again for a moment, not for ever.
+    fn open_patiently(&self, dir: &OwnedFd, name: &CStr) -> Result<OwnedFd, Failure> {
+        loop {
+            match open_file(dir, name) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let left = |left: usize| left.checked_sub(1);
+                    if self.lease_waits.fetch_update(Relaxed, Relaxed, left).is_err() {
+                        return Err(Failure::Skip(Skip::Leased));
+                    }
+                    std::thread::sleep(LEASE_WAIT);
+                }
+                done => return live(done),
+            }
+        }
+    }
+
+    fn writers(&self, source: &OwnedFd) -> Option<bool> {
+        has_writers(source).map_err(|error| self.no_leases.get_or_init(|| error)).ok()
     }
 
     /// Fills the new file. Gives back the source, whether it was cloned, and the bytes copied.
@@ -264,18 +304,6 @@ impl Copier {
     }
 }
 
-/// A client can hold a lease on a file of its own, which makes opening it wait: the kernel asks the
-/// holder to let go, and the open is tried again for a moment, not for ever.
-fn open_patiently(dir: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
-    for _ in 0..LEASE_TRIES {
-        match open_file(dir, name) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(LEASE_WAIT),
-            done => return done,
-        }
-    }
-    open_file(dir, name)
-}
-
 /// A symbolic link, fifo, socket or device.
 fn special(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Result<Copied, Failure> {
     let target = match kind(stat) {
@@ -303,7 +331,7 @@ fn special(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Result<Cop
     }
     let attributes = taken(xattrs.set_name(to, name)).map_err(Failure::Fatal)?;
     utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW).map_err(fatal)?;
-    Ok(Copied { stat: *stat, changed: false, cloned: false, attributes, bytes: 0 })
+    Ok(Copied { stat: *stat, changed: false, writers: Some(false), cloned: false, attributes, bytes: 0 })
 }
 
 /// Gives an open file or directory of the inc the owner, mode, attributes and times of the live one.

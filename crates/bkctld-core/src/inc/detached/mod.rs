@@ -39,6 +39,8 @@ use tree::{Build, Previous, shortage_said};
 pub(super) struct Built {
     pub(super) counts: Counts,
     pub(super) warnings: Vec<String>,
+    /// Why the kernel did not tell of all files whether they were being written to.
+    no_leases: Option<std::io::Error>,
 }
 
 /// Builds the tree of `name` in `inc_dir` under its hidden name, with its index, and syncs both.
@@ -92,7 +94,13 @@ pub(super) fn build(
     let new_again = rustix::io::fcntl_dupfd_cloexec(&new, 0).context("cannot open", &path)?;
 
     let build = Build::new(live, new, previous, Writer::new(index), begun, progress, &path)?;
-    let (writer, top_block, built) = build.run(threads)?;
+    let (writer, top_block, mut built) = build.run(threads)?;
+    if let Some(error) = &built.no_leases {
+        built.warnings.push(format!(
+            "the kernel does not tell of every file whether it is being written to ({error}); those files are \
+             copied again by the next inc; fs.leases-enable must be 1, and bkctld must have CAP_LEASE"
+        ));
+    }
     writer.finish(top_inode, top_block).context("cannot write", &index_path).map_err(shortage_said)?;
     // Once for everything: after a crash an inc that has its name has all its data too.
     syncfs(&new_again).context("cannot sync", &path)?;

@@ -104,11 +104,20 @@ impl Build<'_> {
             self.changed(here.node, name);
             return Ok(None);
         }
+        match copied.writers {
+            Some(false) => {}
+            Some(true) => {
+                self.being_written(here.node, name);
+                return Ok(None);
+            }
+            None => return Ok(None),
+        }
         Ok(self.settled(here, &copied.stat))
     }
 
     /// The signature, if every later change of the file will show in it: its ctime is old enough, and
-    /// it is not of a subvolume, whose inode numbers are its own.
+    /// it is not of a subvolume, whose inode numbers are its own. (That nobody was writing has been seen
+    /// when the file was copied, and who began later has changed the ctime.)
     fn settled(&self, here: &Here<'_>, stat: &Stat) -> Option<Signature> {
         let certain = ctime(stat) < self.settled_before && stat.st_dev == here.node.stat.st_dev;
         certain.then(|| Signature::of(stat))

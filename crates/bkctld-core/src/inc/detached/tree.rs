@@ -144,7 +144,11 @@ impl<'a> Build<'a> {
             return Err(error);
         }
         let writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let built = Built { counts: self.tally.counts(), warnings: self.warnings.into_vec() };
+        let built = Built {
+            counts: self.tally.counts(),
+            warnings: self.warnings.into_vec(),
+            no_leases: self.copier.into_no_leases(),
+        };
         Ok((writer, self.top_block.into_inner(), built))
     }
 
@@ -352,6 +356,7 @@ impl<'a> Build<'a> {
                 return;
             }
             Halt::Skip(Skip::Vanished) => "vanished or changed its type while it was copied".to_owned(),
+            Halt::Skip(Skip::Leased) => "not copied, since the client holds a lease on it".to_owned(),
             Halt::Skip(Skip::Twice) => "came up twice, since it was moved meanwhile".to_owned(),
             Halt::Skip(Skip::MountPoint) => {
                 "not copied, since another file system is mounted there".to_owned()
@@ -364,6 +369,11 @@ impl<'a> Build<'a> {
     /// Notes that a file changed while it was copied.
     pub(super) fn changed(&self, node: &Node, name: &CStr) {
         self.warnings.add(&node.path_of(name), "changed while it was copied");
+    }
+
+    /// Notes that a file may have been changing while it was copied, without a sign of it.
+    pub(super) fn being_written(&self, node: &Node, name: &CStr) {
+        self.warnings.add(&node.path_of(name), "open for writing while it was copied, so maybe half written");
     }
 
     /// Notes that the inc's file system did not take all attributes.
