@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
+use crate::ui::question::Answer;
 
 /// One run of the program.
 pub struct Context {
@@ -93,6 +94,16 @@ impl Outcome {
         self.warns = true;
         self
     }
+}
+
+/// What is asked before something that cannot be taken back.
+pub struct Question<'a> {
+    /// What is to be done with the jail; its past form has a `d` more.
+    pub verb: &'a str,
+    /// What goes with the jail, as it follows its name.
+    pub with: &'a dyn Fn(&JailName) -> String,
+    /// What a question mark is answered with.
+    pub explanation: &'a str,
 }
 
 #[derive(Serialize)]
@@ -178,19 +189,19 @@ impl Context {
     }
 
     /// As [`Context::for_each`], for what cannot be taken back: asks for each jail first, unless forced.
-    /// Where the answer is no, nothing is done about that jail.
+    /// Where the answer is no, nothing is done about that jail; where there is none, about no further jail.
     pub fn for_each_agreed(
         &self,
         command: &str,
         names: &[JailName],
-        (verb, explanation): (&str, &str),
+        question: &Question<'_>,
         act: impl Fn(&JailName) -> Result<Outcome, Failure> + Sync,
     ) -> Exit {
-        let asks = |name: &JailName| {
-            self.ui.confirm(&format!("Are you sure you want to {verb} jail '{name}'?"), explanation)
+        let agreed = if self.settings.force || self.settings.dry_run {
+            names.to_vec()
+        } else {
+            self.agreed(names, question)
         };
-        let unasked = self.settings.force || self.settings.dry_run;
-        let agreed: Vec<JailName> = names.iter().filter(|name| unasked || asks(name)).cloned().collect();
         if agreed.is_empty() && !names.is_empty() {
             return Exit::AnsweredNo;
         }
@@ -198,6 +209,31 @@ impl Context {
             Exit::Done if agreed.len() < names.len() => Exit::AnsweredNo,
             exit => exit,
         }
+    }
+
+    /// The jails for which the answer is yes.
+    fn agreed(&self, names: &[JailName], question: &Question<'_>) -> Vec<JailName> {
+        let mut agreed = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            let with = (question.with)(name);
+            let asked = format!("Are you sure you want to {} jail '{name}'{with}?", question.verb);
+            match self.ui.ask(&asked, question.explanation) {
+                Answer::Yes => agreed.push(name.clone()),
+                Answer::No => {}
+                Answer::Missing => {
+                    let stay = match names.len() - at {
+                        1 => format!("jail '{name}' is"),
+                        many => format!("{many} jails are"),
+                    };
+                    self.ui.error(format_args!(
+                        "{stay} not {}d: no answer on standard input (--force asks nothing)",
+                        question.verb
+                    ));
+                    break;
+                }
+            }
+        }
+        agreed
     }
 
     /// The same, so many at once.

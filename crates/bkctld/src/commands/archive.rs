@@ -11,7 +11,7 @@ use bkctld_sandbox::service;
 use serde_json::json;
 
 use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome, Target};
+use crate::context::{Context, Ended, Outcome, Question, Target};
 use crate::exit::{Exit, Failure};
 use crate::ui::progress::Display;
 
@@ -35,9 +35,8 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let draw = || {
         display.get_or_init(|| Display::begin(&context.ui, "archiving".to_owned(), &progress));
     };
-    Ok(context.for_each_agreed("archive", &names, ("archive", EXPLANATION), |name| {
-        archive(context, name, &progress, draw)
-    }))
+    let question = Question { verb: "archive", with: &|_| String::new(), explanation: EXPLANATION };
+    Ok(context.for_each_agreed("archive", &names, &question, |name| archive(context, name, &progress, draw)))
 }
 
 fn archive(

@@ -1,11 +1,11 @@
 //! `remove`: a jail with all that belongs to it.
 
 use bkctld_core::lock::Lock;
-use bkctld_core::{Jail, JailName, lifecycle};
+use bkctld_core::{Jail, JailName, inc, lifecycle};
 use bkctld_sandbox::service;
 
 use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome, Target};
+use crate::context::{Context, Ended, Outcome, Question, Target};
 use crate::exit::{Exit, Failure};
 
 pub type Arguments = JailOrAll;
@@ -31,8 +31,12 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         }
         names => names?,
     };
-    let exit =
-        context.for_each_agreed("remove", &names, ("delete", EXPLANATION), |name| remove(context, name));
+    let with = |name: &JailName| match incs(context, name).as_str() {
+        "" => String::new(),
+        incs => format!(" and its {incs}"),
+    };
+    let question = Question { verb: "delete", with: &with, explanation: EXPLANATION };
+    let exit = context.for_each_agreed("remove", &names, &question, |name| remove(context, name));
     clear_leftovers(context)?;
     Ok(exit)
 }
@@ -42,10 +46,24 @@ fn clear_leftovers(context: &Context) -> Result<(), Failure> {
     if context.settings.dry_run { Ok(()) } else { Ok(lifecycle::clear_leftovers(&context.settings)?) }
 }
 
+/// The jail's incs: how many, from when to when; nothing where it has none.
+fn incs(context: &Context, name: &JailName) -> String {
+    match inc::list(&Jail::new(&context.settings, name.clone())).as_deref() {
+        Ok([]) => String::new(),
+        Ok([one]) => format!("inc {one}"),
+        Ok(incs @ [oldest, .., newest]) => format!("{} incs, from {oldest} to {newest}", incs.len()),
+        Err(error) => format!("incs ({error})"),
+    }
+}
+
 fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
     let jail = Jail::open(&context.settings, name.clone())?;
     if context.settings.dry_run {
-        let message = format_args!("would delete jail '{name}', its incs and its configuration");
+        let incs = match incs(context, name).as_str() {
+            "" => String::new(),
+            incs => format!(", its {incs},"),
+        };
+        let message = format_args!("would delete jail '{name}'{incs} and its configuration");
         return Ok(Outcome::new(Ended::Would, message));
     }
     let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;

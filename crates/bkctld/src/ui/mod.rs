@@ -3,11 +3,12 @@
 //! log too, whatever the terminal is told.
 
 pub mod progress;
+pub mod question;
 pub mod report;
 pub mod table;
 
 use std::fmt::Display;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use bkctld_core::syslog::{Severity, SystemLog};
 use serde::Serialize;
@@ -158,25 +159,6 @@ impl Ui {
     fn say(&self, text: impl Display) {
         if !self.mute {
             say(text);
-        }
-    }
-
-    /// Asks until the answer is yes or no; the end of the input is a no.
-    pub fn confirm(&self, question: &str, explanation: &str) -> bool {
-        let mut input = io::stdin().lock();
-        loop {
-            let _ = write!(io::stderr(), "{question} [Y,n,?] ");
-            let _ = io::stderr().flush();
-            let mut answer = String::new();
-            match input.read_line(&mut answer) {
-                Ok(0) | Err(_) => return false,
-                Ok(_) => {}
-            }
-            match answer.trim() {
-                "" | "y" | "Y" | "yes" => return true,
-                "n" | "N" | "no" => return false,
-                _ => say(explanation),
-            }
         }
     }
 }

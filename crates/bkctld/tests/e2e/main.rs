@@ -44,5 +44,6 @@ mod sessions;
 mod stats;
 mod sync;
 mod takeover;
+mod terminal;
 mod transfer;
 mod upgrade;

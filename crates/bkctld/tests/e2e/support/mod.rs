@@ -10,6 +10,7 @@ pub mod processes;
 pub mod run;
 pub mod server;
 pub mod strace;
+pub mod terminal;
 pub mod tree;
 pub mod volume;
 
