@@ -9,11 +9,13 @@ pub mod table;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use bkctld_core::syslog::{Severity, SystemLog};
 use serde::Serialize;
 
 use crate::log::Log;
+use progress::Drawn;
 
 /// The version of the shape of all JSON output; it changes when a reader could break.
 pub const JSON_VERSION: u32 = 1;
@@ -36,6 +38,8 @@ pub struct Ui {
     json: bool,
     header: bool,
     terminal: bool,
+    /// The line that moves at the bottom of the terminal, while there is one.
+    drawn: Arc<Drawn>,
     log: Option<Log>,
     /// Standard error is the journal, which gets each message through the log already.
     mute: bool,
@@ -44,7 +48,8 @@ pub struct Ui {
 impl Ui {
     /// A terminal with these options.
     pub fn new(verbosity: Verbosity, json: bool, header: bool) -> Ui {
-        Ui { verbosity, json, header, terminal: io::stderr().is_terminal(), log: None, mute: false }
+        let terminal = io::stderr().is_terminal();
+        Ui { verbosity, json, header, terminal, drawn: Arc::default(), log: None, mute: false }
     }
 
     /// The same, whose messages also go to this log.
@@ -85,12 +90,16 @@ impl Ui {
     /// A piece of the result, as it is.
     pub fn text(&self, text: impl Display) {
         // A closed pipe is no error: whoever reads has what they wanted.
-        let _ = write!(io::stdout(), "{text}");
+        self.drawn.beside(|| {
+            let _ = write!(io::stdout(), "{text}");
+        });
     }
 
     /// Bytes of the result that need not be UTF-8.
     pub fn bytes(&self, bytes: &[u8]) {
-        let _ = io::stdout().write_all(bytes);
+        self.drawn.beside(|| {
+            let _ = io::stdout().write_all(bytes);
+        });
     }
 
     /// The result as one JSON document.
@@ -116,7 +125,7 @@ impl Ui {
 
     /// A line of standard error in a form that scripts know.
     pub fn error_line(&self, text: impl Display) {
-        say(text);
+        self.drawn.beside(|| say(text));
     }
 
     /// Something is not as it should be.
@@ -158,7 +167,7 @@ impl Ui {
 
     fn say(&self, text: impl Display) {
         if !self.mute {
-            say(text);
+            self.drawn.beside(|| say(text));
         }
     }
 }

@@ -2,12 +2,18 @@
 
 use std::fs;
 
-use crate::support::terminal::OnTerminal;
+use crate::support::terminal::{OnTerminal, Shown};
 use crate::support::*;
 
 /// Starts `bkctld` on a terminal.
 fn begin(server: &Server, args: &[&str]) -> OnTerminal {
     OnTerminal::start(server.command(args))
+}
+
+/// Runs `bkctld` on a terminal to its end.
+#[track_caller]
+fn on_terminal(server: &Server, args: &[&str]) -> Shown {
+    begin(server, args).finish()
 }
 
 as_root! {
@@ -53,5 +59,42 @@ as_root! {
         // An answer is no surprise.
         let ran = server.bkctld_reading(b"n\n", &["remove", "b"]).exits(101);
         assert!(!ran.err().contains("--force"), "{}", ran.told());
+    }
+
+    fn a_progress_line_vanishes_and_mixes_with_no_message() {
+        let server = Server::on(FsKind::Ext4);
+        for name in ["large", "small"] {
+            server.bkctld(&["init", name]).ok();
+        }
+        sh(&format!("cd {} && seq 40000 | xargs touch", server.data("large").display()));
+        let shown = on_terminal(&server, &["inc"]).exits(0);
+        let drawn = shown.written.contains(" files, ");
+        assert!(drawn, "nothing moved while 40,000 files were copied: {}", shown.told());
+        assert_eq!(shown.screen.len(), 2, "{}", shown.told());
+        for jail in ["small", "large"] {
+            let made = |line: &&String| line.starts_with("bkctld: inc ") && line.ends_with(&format!("of jail '{jail}' made"));
+            assert_eq!(shown.screen.iter().filter(made).count(), 1, "{}", shown.told());
+        }
+        sh(&format!("mv {0}/large/20* {0}/large/2020-01-01-00", server.path("backup/incs").display()));
+        let shown = on_terminal(&server, &["rm"]).exits(0);
+        assert!(shown.screen.iter().all(|line| line.starts_with("bkctld: jail '")), "{}", shown.told());
+    }
+
+    fn nothing_is_drawn_for_nothing() {
+        let server = Server::on(FsKind::Ext4);
+        let shown = on_terminal(&server, &["rm"]).exits(0);
+        assert_eq!(shown.written, "", "no jail, no line");
+        let shown = on_terminal(&server, &["inc"]).exits(0);
+        assert_eq!(shown.written, "", "no jail, no line");
+        for name in ["a", "b"] {
+            server.bkctld(&["init", name]).ok();
+        }
+        server.bkctld(&["inc"]).ok();
+        let shown = on_terminal(&server, &["rm"]).exits(0);
+        assert_eq!(shown.screen.len(), 2, "{}", shown.told());
+        for name in ["a", "b"] {
+            assert!(shown.written.contains(&format!("jail '{name}': 0 incs deleted, 1 kept\r\n")), "{}", shown.told());
+        }
+        assert!(!shown.written.contains('\u{1b}'), "drawn for nothing to delete: {}", shown.told());
     }
 }
