@@ -1,5 +1,7 @@
 //! `status`: what each jail is like at this moment.
 
+mod full;
+
 use bkctld_core::config::Isolation;
 use bkctld_core::original::ServedBy;
 use bkctld_core::overview::Overview;
@@ -51,10 +53,19 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     // Unlike elsewhere an unknown jail is an ordinary error here; scripts rely on it.
     let names = context.names(&target).map_err(|failure| failure.with_exit(Exit::Error))?;
     let mut failed = false;
+    // Scripts get the table, also of one jail; on a terminal, a person asks for that one.
+    let in_full = matches!(target, Target::One(_)) && context.ui.read_by_a_person();
     let mut jails = Vec::with_capacity(names.len());
     for name in names {
         let jail = Jail::new(&context.settings, name);
-        let status = of(context, &jail);
+        let mut status = of(context, &jail, in_full || context.ui.json());
+        if in_full {
+            let (facts, problems) = full::Facts::of(&jail, &context.now);
+            status.problems.extend(problems.iter().map(ToString::to_string));
+            for line in full::lines(&status, &facts, &context.now) {
+                context.ui.line(line);
+            }
+        }
         for problem in &status.problems {
             context.ui.error(problem);
             failed = true;
@@ -67,17 +78,17 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             jails: Vec<Status>,
         }
         context.ui.document("status", Document { jails });
-    } else {
+    } else if !in_full {
         print(context, &jails);
     }
     Ok(if failed { Exit::Error } else { Exit::Done })
 }
 
 /// What can be told of the jail; what can not is among the problems.
-fn of(context: &Context, jail: &Jail) -> Status {
+fn of(context: &Context, jail: &Jail, with_sessions: bool) -> Status {
     let mut overview = Overview::of(jail, &context.settings);
     let format = note(&mut overview, jail, jail.format_version()).unwrap_or_default();
-    let sessions = context.ui.json().then(|| Sessions {
+    let sessions = with_sessions.then(|| Sessions {
         active: note(&mut overview, jail, session::active(jail)).unwrap_or_default(),
         last: note(&mut overview, jail, session::last_finished(jail)).flatten(),
     });

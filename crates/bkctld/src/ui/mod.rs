@@ -82,6 +82,11 @@ impl Ui {
         self.terminal && self.verbosity > Verbosity::Quiet
     }
 
+    /// Whether a person reads both results and messages, rather than a program one of them.
+    pub fn read_by_a_person(&self) -> bool {
+        self.terminal && io::stdout().is_terminal() && !self.json
+    }
+
     /// A line of the result.
     pub fn line(&self, text: impl Display) {
         self.text(format_args!("{text}\n"));

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::support::server::TOOLS;
 use crate::support::terminal::{OnTerminal, Shown};
 use crate::support::*;
 
@@ -59,6 +60,78 @@ as_root! {
         // An answer is no surprise.
         let ran = server.bkctld_reading(b"n\n", &["remove", "b"]).exits(101);
         assert!(!ran.err().contains("--force"), "{}", ran.told());
+    }
+
+    fn status_of_one_jail_on_a_terminal_is_the_jail_in_full() {
+        let server = Server::on(FsKind::Ext4);
+        let client = server.started("a");
+        server.bkctld(&["init", "b"]).ok();
+        let first = on_terminal(&server, &["status", "a"]).exits(0);
+        for told in ["last session    none", "last good push  none", "sessions        none now", "incs            none"] {
+            assert!(first.screen.iter().any(|line| line.trim() == told), "'{told}' is not there: {}", first.told());
+        }
+        server.bkctld(&["ip", "a", "127.0.0.0/8"]).ok();
+        write(&server.path("source/file"), "data");
+        client.rsync(&["-a", &format!("{}/", server.path("source").display()), "jail:/data/"]).ok();
+        server.last_session("a");
+        for inc in ["2020-01-01-00", "2020-01-02-00"] {
+            fs::create_dir(server.path("backup/incs/a").join(inc)).unwrap();
+        }
+        let kept = server.take_inc(0, "a");
+        let kept = kept.file_name().unwrap().to_str().unwrap();
+        let held = client.hold();
+        let shown = on_terminal(&server, &["status", "a"]).exits(0)
+            .shows("jail a")
+            .shows("state           on")
+            .shows("port            2222")
+            .shows("addresses       127.0.0.0/8")
+            .shows(&format!("keys            ssh-ed25519 {} a", client.fingerprint()))
+            .shows("isolation       full")
+            .shows("ago, from 127.0.0.1: rsync-push, exit status 0, closed, ")
+            .shows("from 127.0.0.1: command 'echo in; cat'")
+            .shows("policy          4 by day, 2 by month")
+            .shows(&format!("incs            3, from 2020-01-01-00 to {kept}"))
+            .shows("rm now          deletes 2: 2020-01-01-00, 2020-01-02-00");
+        drop(held);
+        let dry = server.bkctld(&["-n", "rm", "a"]).ok().lines();
+        let goes = dry.iter().filter(|line| line.starts_with("delete ")).count();
+        assert_eq!(goes, 2, "what is shown is what rm does: {} {dry:?}", shown.told());
+        on_terminal(&server, &["status", "b"]).exits(0).shows("state           off").shows("none, so nobody can log in: bkctld key b FILE");
+    }
+
+    fn status_is_the_table_for_scripts_and_for_all_jails() {
+        let server = Server::on(FsKind::Ext4);
+        for name in ["a", "b"] {
+            server.bkctld(&["init", name]).ok();
+        }
+        let header = "JAIL NAME                     STATUS    PORT      RETENTION (DAY/MONTH)    IP";
+        let a = "a                             OFF       2222      4/2                      0.0.0.0/0";
+        let b = "b                             OFF       2223      4/2                      0.0.0.0/0";
+        assert_eq!(server.bkctld(&["status", "a"]).ok().lines(), [header, a]);
+        assert_eq!(server.bkctld(&["--no-header", "status", "a"]).ok().lines(), [a]);
+        for args in [&["status"][..], &["status", "all"]] {
+            assert_eq!(on_terminal(&server, args).exits(0).screen, [header, a, b]);
+            assert_eq!(server.bkctld(args).ok().lines(), [header, a, b]);
+        }
+        let json = on_terminal(&server, &["--json", "status", "a"]).exits(0);
+        assert!(json.written.starts_with("{\"version\""), "{}", json.told());
+        on_terminal(&server, &["status", "nobody"]).exits(1).shows("no jail named 'nobody'");
+    }
+
+    fn what_a_client_wrote_steers_no_terminal() {
+        let server = Server::on(FsKind::Ext4);
+        server.set("JAIL_PROGRAMS", TOOLS);
+        let client = server.started("a");
+        let held = client.begin("echo '\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}' >/dev/null; sleep 60");
+        wait_for("the command runs", || server.status("a")["sessions"]["active"][0]["command"].is_string());
+        let shown = on_terminal(&server, &["status", "a"]).exits(0).shows("command 'echo ");
+        held.kill();
+        server.last_session("a");
+        let after = on_terminal(&server, &["status", "a"]).exits(0).shows("command 'echo ");
+        for shown in [shown, after] {
+            let steers = |c: char| (c.is_control() && c != '\r' && c != '\n') || c == '\u{202e}';
+            assert!(!shown.written.contains(steers), "{}", shown.told());
+        }
     }
 
     fn a_progress_line_vanishes_and_mixes_with_no_message() {
