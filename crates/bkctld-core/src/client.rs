@@ -150,6 +150,44 @@ impl ClientScript {
     }
 }
 
+/// How a client pushes for the first time, by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstPush {
+    /// The line for its shell that makes the jail's host key known.
+    pub trust: String,
+    /// The line that pushes.
+    pub push: String,
+}
+
+impl FirstPush {
+    /// Into this jail, on a server that the client knows by this name.
+    ///
+    /// # Errors
+    /// A jail without host keys.
+    pub fn new(jail: &Jail, server: &ServerName) -> Result<FirstPush> {
+        let config = SshdConfig::read(jail)?;
+        let port = server.port.map_or_else(|| config.port(), Ok)?;
+        let server = Server { host: server.host.clone(), port };
+        let keys = host_keys(jail, &config)?;
+        // One is enough, and this one is short.
+        let key = keys.iter().find(|key| key.starts_with("ssh-ed25519 ")).or(keys.first());
+        let host = match server.host.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => server.host.clone(),
+        };
+        Ok(FirstPush {
+            trust: format!(
+                "echo '{} {}' >> ~/.ssh/known_hosts",
+                server.known_as(),
+                key.map(String::as_str).unwrap_or_default()
+            ),
+            push: format!(
+                "rsync -aHAX --numeric-ids --delete -e 'ssh -p {port}' /etc /home root@{host}:/var/backup/"
+            ),
+        })
+    }
+}
+
 fn quoted(word: &str) -> Result<String> {
     shlex::try_quote(word).map(|word| word.into_owned()).map_err(|error| {
         Error::Invalid(format!("'{}' cannot be quoted: {error}", text::printable(word.as_bytes())))

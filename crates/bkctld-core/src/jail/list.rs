@@ -1,7 +1,9 @@
 //! Which jails there are, and which ports they have.
 
+use std::collections::BTreeSet;
 use std::fs;
 
+use super::listening::listening_ports;
 use super::sshd_config::SshdConfig;
 use super::{Jail, JailName, Port};
 use crate::config::Settings;
@@ -49,18 +51,63 @@ impl Ports {
         Ok(Ports { taken, _lock: lock })
     }
 
-    /// The highest port in use and one more; where there is none above, the lowest free one.
+    /// The lowest port above those of all jails that no program of this server listens on; where there is
+    /// none above, the lowest free one.
+    ///
+    /// A program that takes the port between this and the start of the jail has it: `start` then fails and
+    /// says so. A jail that is off cannot hold its port.
     pub fn next_free(&self) -> Result<Port> {
-        let next = match self.taken.iter().map(|(port, _)| *port).max() {
-            Some(highest) if highest >= Port::FIRST => highest.next(),
-            _ => Some(Port::FIRST),
-        };
-        next.or_else(|| Port::FIRST.and_above().find(|port| self.owner(*port).is_none()))
-            .ok_or_else(|| Error::Refused("no port is free: the jails have all of them".to_owned()))
+        free_beside(&self.taken.iter().map(|(port, _)| *port).collect())
+    }
+
+    /// The same of a server that has no jail yet.
+    pub fn first() -> Result<Port> {
+        free_beside(&BTreeSet::new())
     }
 
     /// The jail that has the port.
     pub fn owner(&self, port: Port) -> Option<&JailName> {
         self.taken.iter().find(|(taken, _)| *taken == port).map(|(_, name)| name)
+    }
+}
+
+fn free_beside(taken: &BTreeSet<Port>) -> Result<Port> {
+    next_free(taken, &listening_ports()?).ok_or_else(|| {
+        Error::Refused("no port is free: jails and other programs have all of them".to_owned())
+    })
+}
+
+/// See [`Ports::next_free`]: the ports that the jails have, and those that are listened on.
+fn next_free(taken: &BTreeSet<Port>, listening: &BTreeSet<Port>) -> Option<Port> {
+    let free = |port: &Port| !taken.contains(port) && !listening.contains(port);
+    let above = match taken.last() {
+        Some(highest) if *highest >= Port::FIRST => highest.next(),
+        _ => Some(Port::FIRST),
+    };
+    let above = above.into_iter().flat_map(Port::and_above).find(free);
+    above.or_else(|| Port::FIRST.and_above().find(free))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_port_is_above_all_of_the_jails_and_nobody_listens_on_it() {
+        let ports = |numbers: &[u16]| numbers.iter().filter_map(|number| Port::new(*number)).collect();
+        for (taken, listening, next) in [
+            (&[][..], &[][..], Some(2222)),
+            (&[22, 2000], &[22], Some(2222)),
+            (&[], &[2222, 2223, 2225], Some(2224)),
+            (&[2222, 2300], &[2222, 2300, 2301], Some(2302)),
+            (&[2222, 65535], &[], Some(2223)),
+            (&[2222, 65534], &[65535, 2223], Some(2224)),
+        ] {
+            let found = next_free(&ports(taken), &ports(listening));
+            assert_eq!(found.map(Port::get), next, "{taken:?} {listening:?}");
+        }
+        let all = Port::FIRST.and_above().collect();
+        assert_eq!(next_free(&all, &BTreeSet::new()), None);
+        assert_eq!(next_free(&BTreeSet::new(), &all), None);
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod authorized_keys;
 mod client_file;
 mod list;
+mod listening;
 mod name;
 mod old_layout;
 mod port;

@@ -14,6 +14,11 @@ impl Port {
     /// The port of a server's first jail.
     pub const FIRST: Port = Port(2222);
 
+    /// The port of this number; none for 0, which stands for any.
+    pub fn new(number: u16) -> Option<Port> {
+        (number > 0).then_some(Port(number))
+    }
+
     /// The number.
     pub fn get(self) -> u16 {
         self.0

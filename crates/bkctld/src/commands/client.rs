@@ -42,7 +42,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 }
 
 /// This server's full name, which the resolver knows; the kernel's where it has none.
-fn this_server() -> Result<ServerName, Failure> {
+pub(super) fn this_server() -> Result<ServerName, Failure> {
     let full = Command::new("hostname").arg("--fqdn").output();
     let full = full.ok().filter(|output| output.status.success());
     let full = full.map(|output| String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned());

@@ -1,7 +1,8 @@
 //! `init`: a new jail.
 
 use bkctld_core::Jail;
-use bkctld_core::jail::{Port, Ports};
+use bkctld_core::client::FirstPush;
+use bkctld_core::jail::Ports;
 use bkctld_core::lifecycle;
 use bkctld_core::lock::Lock;
 
@@ -12,21 +13,45 @@ use crate::exit::{Exit, Failure};
 pub type Arguments = OneJail;
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    Ok(context.for_each("init", &[arguments.jail], |name| {
+    let jail = Jail::new(&context.settings, arguments.jail.clone());
+    let exit = context.for_each("init", &[arguments.jail], |name| {
         let jail = Jail::new(&context.settings, name.clone());
         if context.settings.dry_run {
             return would(context, &jail);
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
         let port = lifecycle::create(&context.settings, &jail)?;
-        Ok(Outcome::new(
-            Ended::Done,
-            format_args!(
-                "jail '{name}' created on port {port}; next: bkctld key {name} FILE, then bkctld start {name}"
-            ),
-        )
-        .with("port", port.get()))
-    }))
+        Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' created on port {port}"))
+            .with("port", port.get()))
+    });
+    if exit == Exit::Done && !context.settings.dry_run && context.ui.guides() {
+        match next_steps(&jail) {
+            Ok(steps) => context.ui.guide(steps),
+            // The jail is made all the same.
+            Err(failure) => context.ui.warning(failure),
+        }
+    }
+    Ok(exit)
+}
+
+/// What comes next, in lines that can be pasted. The notes stand on lines of their own: not every shell takes
+/// a comment behind a command that is typed.
+fn next_steps(jail: &Jail) -> Result<String, Failure> {
+    let name = jail.name();
+    let server = super::client::this_server()?;
+    let push = FirstPush::new(jail, &server)?;
+    Ok(format!(
+        "\
+Next, here. The client's public key: paste it, then press Ctrl-D
+    bkctld key {name} -
+The client's address in place of ADDRESS; without this line every address may connect
+    bkctld ip {name} ADDRESS
+    bkctld start {name}
+Then the first push, as root on the client
+    {}
+    {}",
+        push.trust, push.push
+    ))
 }
 
 fn would(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
@@ -36,7 +61,7 @@ fn would(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
     }
     let missing = context.settings.check_dirs()?;
     let first = missing.contains(&context.settings.jail_dir.as_path());
-    let port = if first { Port::FIRST } else { Ports::lock(&context.settings)?.next_free()? };
+    let port = if first { Ports::first()? } else { Ports::lock(&context.settings)?.next_free()? };
     Ok(Outcome::new(Ended::Would, format_args!("would create jail '{name}' on port {port}"))
         .with("port", port.get()))
 }

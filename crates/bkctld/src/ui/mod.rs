@@ -87,6 +87,11 @@ impl Ui {
         self.terminal && io::stdout().is_terminal() && !self.json
     }
 
+    /// Whether it is said what comes next: to a person, unless told to be quiet.
+    pub fn guides(&self) -> bool {
+        self.read_by_a_person() && self.verbosity > Verbosity::Quiet
+    }
+
     /// A line of the result.
     pub fn line(&self, text: impl Display) {
         self.text(format_args!("{text}\n"));
@@ -161,6 +166,11 @@ impl Ui {
         if self.verbosity >= Verbosity::Normal {
             self.say(format_args!("bkctld: warning: {text}"));
         }
+    }
+
+    /// What comes next, if [`Ui::guides`].
+    pub fn guide(&self, text: impl Display) {
+        self.say(text);
     }
 
     /// A notice, on the terminal only. Not said to cron, which would mail it.

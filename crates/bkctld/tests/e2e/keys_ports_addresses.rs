@@ -68,6 +68,39 @@ as_root! {
         server.bkctld(&["port", "b", "4023"]).ok();
     }
 
+    fn a_new_port_is_none_that_another_program_listens_on() {
+        let server = Server::on(FsKind::Ext4);
+        let listen = |address: &str| std::net::TcpListener::bind(address).unwrap();
+        let mut others = vec![listen("0.0.0.0:2222"), listen("127.0.0.1:2223")];
+        if network::has_ipv6() {
+            others.extend([listen("[::]:2224"), listen("[::1]:2225")]);
+        } else {
+            others.extend([listen("0.0.0.0:2224"), listen("0.0.0.0:2225")]);
+        }
+        server.bkctld(&["-n", "init", "a"]).ok().says("on port 2226");
+        server.bkctld(&["init", "a"]).ok();
+        assert_eq!(server.port("a"), 2226);
+        // What is connected from or to a port does not listen on it.
+        let peer = listen("127.0.0.1:9999");
+        let from_2227 = "perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(\
+            PeerAddr => \"127.0.0.1:9999\", LocalPort => 2227) or die $!; print \"ok\"; STDOUT->flush; sleep 60'";
+        let connected = crate::support::run::start({
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", &format!("exec {from_2227}")]);
+            command
+        }, b"");
+        let accepted = peer.accept().unwrap();
+        server.bkctld(&["init", "b"]).ok();
+        assert_eq!(server.port("b"), 2227);
+        connected.kill();
+        drop(accepted);
+        others.push(listen("127.0.0.1:2228"));
+        server.bkctld(&["port", "a", "auto"]).ok();
+        assert_eq!(server.port("a"), 2229);
+        server.bkctld(&["start", "a"]).ok();
+        assert!(server.greets(2229));
+    }
+
     fn concurrent_automatic_ports_are_different() {
         let server = Server::on(FsKind::Ext4);
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"];

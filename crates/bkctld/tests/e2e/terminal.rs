@@ -1,8 +1,9 @@
 //! What a person sees: the program on a real pseudo-terminal.
 
 use std::fs;
+use std::process::Command;
 
-use crate::support::server::TOOLS;
+use crate::support::server::{BKCTLD, TOOLS};
 use crate::support::terminal::{OnTerminal, Shown};
 use crate::support::*;
 
@@ -60,6 +61,59 @@ as_root! {
         // An answer is no surprise.
         let ran = server.bkctld_reading(b"n\n", &["remove", "b"]).exits(101);
         assert!(!ran.err().contains("--force"), "{}", ran.told());
+    }
+
+    fn init_says_what_comes_next_in_lines_that_can_be_pasted() {
+        let server = Server::on(FsKind::Ext4);
+        let shown = on_terminal(&server, &["init", "web01"]).exits(0).shows("jail 'web01' created on port 2222");
+        // Such lines are set in.
+        let lines: Vec<&str> = shown.screen.iter().filter_map(|line| line.strip_prefix("    ")).collect();
+        assert_eq!(lines.len(), 5, "{}", shown.told());
+        let client = server.path("client-web01");
+        Client::make_key(&server, "web01");
+        fs::create_dir(server.path("bin")).unwrap();
+        std::os::unix::fs::symlink(BKCTLD, server.path("bin/bkctld")).unwrap();
+        let host = host_of(&shown);
+        let dir = client.display();
+        for line in lines {
+            // What is the client's, at its place here; the rest as it stands.
+            let line = line
+                .replace("ADDRESS", "127.0.0.1")
+                .replace("~/.ssh", &dir.to_string())
+                .replace("-e 'ssh ", &format!(
+                    "-e 'ssh -F /dev/null -i {dir}/id -o UserKnownHostsFile={dir}/known_hosts -o BatchMode=yes -o HostKeyAlias=[{host}]:2222 "
+                ))
+                .replace("/etc /home ", "/etc/hostname ")
+                .replace(&format!("root@{host}:"), "root@127.0.0.1:");
+            let mut command = Command::new("sh");
+            server.environment(&mut command);
+            command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", server.path("bin").display()));
+            let input = if line.contains(" key ") { fs::read(client.join("id.pub")).unwrap() } else { Vec::new() };
+            command.args(["-euc", &line]);
+            crate::support::run::start(command, &input).finish().ok();
+        }
+        assert!(server.data("web01").join("hostname").exists(), "nothing was pushed: {}", shown.told());
+        assert_eq!(server.bkctld(&["ip", "web01"]).ok().lines(), ["127.0.0.1"]);
+    }
+
+    fn init_on_a_pipe_says_no_more_than_ever() {
+        let server = Server::on(FsKind::Ext4);
+        let ran = server.bkctld(&["init", "a"]).ok().silent();
+        assert!(ran.err().is_empty(), "{}", ran.told());
+        let ran = server.bkctld(&["-v", "init", "b"]).ok().silent();
+        assert_eq!(ran.err(), "bkctld: jail 'b' created on port 2223\n");
+        let shown = on_terminal(&server, &["-q", "init", "c"]).exits(0);
+        assert!(shown.screen.is_empty(), "{}", shown.told());
+        let shown = on_terminal(&server, &["--json", "init", "d"]).exits(0);
+        assert!(!shown.written.contains("rsync"), "{}", shown.told());
+        let shown = on_terminal(&server, &["-n", "init", "e"]).exits(0);
+        assert_eq!(shown.screen, ["would create jail 'e' on port 2226"], "{}", shown.told());
+        // The result goes into a pipe, whoever looks on.
+        let mut command = Command::new("sh");
+        server.environment(&mut command);
+        command.args(["-euc", &format!("{} init f | cat", BKCTLD)]);
+        let shown = OnTerminal::start(command).finish().exits(0);
+        assert_eq!(shown.screen, ["bkctld: jail 'f' created on port 2226"], "{}", shown.told());
     }
 
     fn status_of_one_jail_on_a_terminal_is_the_jail_in_full() {
@@ -170,4 +224,11 @@ as_root! {
         }
         assert!(!shown.written.contains('\u{1b}'), "drawn for nothing to delete: {}", shown.told());
     }
+}
+
+/// The name by which the client is told to reach this server.
+fn host_of(shown: &Shown) -> String {
+    let line = shown.screen.iter().find(|line| line.contains("root@")).expect("the line of the push");
+    let (_, rest) = line.split_once("root@").expect("root@");
+    rest.split(':').next().expect("host").to_owned()
 }
