@@ -5,6 +5,7 @@
 
 pub mod chroot;
 pub mod nspawn;
+pub mod sources;
 
 use serde::Serialize;
 

@@ -270,6 +270,25 @@ as_root! {
         server.bkctld(&["check-setup"]).ok();
     }
 
+    fn an_original_that_was_installed_from_sources_is_a_warning() {
+        let server = Server::on(FsKind::Ext4);
+        jail_that_may_be_off(&server, "a");
+        for dir in ["local", "local/sbin", "local/bin", "local/lib", "local/lib/bkctld"] {
+            fs::create_dir(server.path(dir)).unwrap();
+        }
+        let check = format!("mount --bind local /usr/local; exec {BKCTLD} check-setup");
+        with_host_files(&server, &check).exits(1).says("WARNING").says("move /usr/local/lib/bkctld away");
+        write(&server.path("local/sbin/bkctld"), "#!/bin/sh\n");
+        with_host_files(&server, &check).exits(1).says("move /usr/local/sbin/bkctld, /usr/local/lib/bkctld away");
+        fs::remove_dir(server.path("local/lib/bkctld")).unwrap();
+        with_host_files(&server, &check).exits(1).says("move /usr/local/sbin/bkctld away (see docs/migration.md)");
+        // A link to the program that runs, and one that leads nowhere, hide nothing.
+        fs::remove_file(server.path("local/sbin/bkctld")).unwrap();
+        std::os::unix::fs::symlink(BKCTLD, server.path("local/sbin/bkctld")).unwrap();
+        std::os::unix::fs::symlink("nowhere", server.path("local/bin/bkctld")).unwrap();
+        with_host_files(&server, &check).ok();
+    }
+
     fn btrfs_quotas_that_slow_every_snapshot_are_a_warning() {
         let server = Server::on(FsKind::Btrfs);
         jail_that_may_be_off(&server, "a");

@@ -7,6 +7,7 @@ mod locks;
 mod operations;
 mod runtime;
 mod services;
+mod sources;
 mod subvolumes;
 mod unfinished;
 
@@ -43,6 +44,7 @@ pub fn setup(
     }
     unfinished::check(settings, &mut parts);
     operations::check(settings, now, locks, &mut parts);
+    sources::check(&mut parts);
     subvolumes::quota(settings, &mut parts);
     Report::new(parts.findings).with_measures(parts.measures)
 }
