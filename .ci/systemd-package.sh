@@ -8,7 +8,7 @@ cp "$work"/packages/bkctld_*.deb "$tree/root/bkctld.deb"
 # A package as the original's, of which only the files matter here.
 original=$work/original
 mkdir -p "$original/DEBIAN" "$original/usr/sbin" "$original/usr/lib/bkctld" "$original/usr/share/bash_completion" \
-    "$original/etc/default" "$original/lib/systemd/system"
+    "$original/usr/share/munin/plugins" "$original/etc/default" "$original/lib/systemd/system"
 cat >"$original/DEBIAN/control" <<'CONTROL'
 Package: bkctld
 Version: 25.06-1
@@ -21,12 +21,27 @@ printf '#!/bin/sh\necho "the original: $*"\n' >"$original/usr/sbin/bkctld"
 chmod 755 "$original/usr/sbin/bkctld"
 cp "$original/usr/sbin/bkctld" "$original/usr/lib/bkctld/bkctld-inc"
 cp "$original/usr/sbin/bkctld" "$original/usr/lib/bkctld/bkctld-glacier"
+for graph in incs jails ops rsyncs; do
+    cp "$original/usr/sbin/bkctld" "$original/usr/share/munin/plugins/bkctld_$graph"
+done
 echo "VERSION=25.06" >"$original/usr/lib/bkctld/includes"
 echo "complete bkctld" >"$original/usr/share/bash_completion/bkctld"
 echo "#WARNING=48" >"$original/etc/default/bkctld"
 printf '[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/usr/sbin/bkctld start all\n[Install]\nWantedBy=multi-user.target\n' \
     >"$original/lib/systemd/system/bkctld.service"
 dpkg-deb --root-owner-group --build "$original" "$tree/root/original.deb" >"$output"
+
+# One of ours from when its configuration was a conffile.
+earlier=$work/earlier
+dpkg-deb --raw-extract "$tree/root/bkctld.deb" "$earlier"
+sed -i 's/^Version: .*/Version: 26.11.0-0/' "$earlier/DEBIAN/control"
+sed -i "s,put_once /usr.*,:," "$earlier/DEBIAN/postinst"
+sed -i '/^        rm -f \/etc\/default/d' "$earlier/DEBIAN/postrm"
+mkdir -p "$earlier/etc/default" "$earlier/etc/munin/plugin-conf.d"
+mv "$earlier/usr/share/bkctld/default" "$earlier/etc/default/bkctld"
+mv "$earlier/usr/share/bkctld/munin.conf" "$earlier/etc/munin/plugin-conf.d/bkctld"
+printf '%s\n' /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld >"$earlier/DEBIAN/conffiles"
+dpkg-deb --root-owner-group --build "$earlier" "$tree/root/earlier.deb" >"$output"
 
 cat >>"$tree/root/helpers" <<'HELPERS'
 export DEBIAN_FRONTEND=noninteractive
@@ -47,6 +62,7 @@ hold() {
 }
 held() { echo "$1" >&9; within 10 grep -q "$1" /root/out; }
 release() { exec 9>&-; wait "$session"; }
+installed() { is "$(dpkg-query --show --showformat "\${Status}" bkctld)" "install ok installed"; }
 HELPERS
 
 check "package: what was there of the program is gone" inside '
@@ -105,12 +121,18 @@ start_again() {
 check "package: the table of nftables is asked for" inside '
     echo FIREWALL=nftables >>/etc/default/bkctld
     systemctl enable nftables'
+check "package: a jail that is to be off" inside '
+    bkctld init off01
+    sed -i "s/^EXPECTED_STATE=ON/EXPECTED_STATE=OFF/" /etc/evobackup/off01.d/check_policy
+    bkctld check-setup | grep "all jails are in their expected state"'
 check "package: the machine starts again" start_again
-check "package: the jail is on after the boot" inside '
+check "package: the jail is on after the boot, and the one that is to be off is off" inside '
     within 60 bkctld is-on web01
     on web01
     answers 2222
-    active bkctld.service active
+    within 60 sh -c "systemctl is-active bkctld.service | grep -x active"
+    off off01
+    bkctld --force remove off01
     active bkctld-inc.timer active
     no_failed_unit'
 check "package: the table is there after the boot, beside that of nftables itself" inside '
@@ -231,17 +253,26 @@ check "package: its purge keeps jails, incs and policies, and nothing else, even
     for gone in /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld /var/lib/bkctld /usr/lib/bkctld /usr/share/bkctld /run/bkctld /run/lock/bkctld; do
         [ ! -e "$gone" ] || fail "$gone is left"
     done
+    [ ! -e /etc/munin ] || fail "Munin'"'"'s directory is left"
     found=$(find /etc/systemd /var/lib/systemd -name "*bkctld*")
     is "$found" "" "left"'
-check "package: it replaces the original; its cron job and its configuration stay" inside '
+check "package: it replaces the original; its cron job and its configuration stay, and nothing is asked" inside '
     dpkg -i /root/original.deb
     ln -sf /lib/systemd/system/bkctld.service /etc/systemd/system/multi-user.target.wants/
     systemctl daemon-reload
     echo "WARNING=36" >>/etc/default/bkctld
     cp /etc/default/bkctld /root/default
     echo "30 11 * * * root /usr/sbin/bkctld inc && /usr/sbin/bkctld rm" >/etc/cron.d/bkctld
-    dpkg --force-confdef --force-confold -i /root/bkctld.deb
+    # As its instructions for Munin have them.
+    mkdir -p /etc/munin/plugins /etc/munin/plugin-conf.d
+    for graph in incs jails ops rsyncs; do ln -s /usr/share/munin/plugins/bkctld_$graph /etc/munin/plugins/; done
+    ln -sfn /root/default /etc/munin/plugins/bkctld_ops
+    printf "[bkctld_*]\n    user root\n" >/etc/munin/plugin-conf.d/bkctld
+    cp /etc/munin/plugin-conf.d/bkctld /root/munin.conf
+    dpkg -i /root/bkctld.deb
+    installed
     cmp /root/default /etc/default/bkctld
+    cmp /root/munin.conf /etc/munin/plugin-conf.d/bkctld
     enabled bkctld-inc.timer disabled
     active bkctld-inc.timer inactive
     enabled bkctld.service enabled
@@ -251,16 +282,27 @@ check "package: it replaces the original; its cron job and its configuration sta
     [ -L /usr/lib/bkctld/bkctld-inc ] && [ ! -e /usr/lib/bkctld/bkctld-glacier ] || fail "files of the original"
     [ ! -e /usr/share/bash_completion/bkctld ] || fail "the old completion"
     answers 2222'
+check "package: links of Munin that the original needed lead to our plugin; other ones are as they were" inside '
+    is "$(/etc/munin/plugins/bkctld_jails | grep "^jails.value")" "jails.value 1"
+    for graph in incs rsyncs; do /etc/munin/plugins/bkctld_$graph | grep "value [0-9]"; done
+    is "$(readlink /etc/munin/plugins/bkctld_ops)" /root/default'
 check "package: the original takes its place again, and nothing of ours runs or is enabled" inside '
     on web01
-    dpkg --force-confdef --force-confold -i /root/original.deb
+    bkctld stats
+    [ -e /var/lib/bkctld/sizes ] || fail "no sizes"
+    cp /usr/share/bkctld/munin.conf /etc/munin/plugin-conf.d/bkctld
+    dpkg -i /root/original.deb
+    installed
     is "$(bkctld inc)" "the original: inc"
     no_process
     cmp /root/default /etc/default/bkctld
+    for graph in incs jails rsyncs; do is "$(/etc/munin/plugins/bkctld_$graph)" "the original: "; done
+    for gone in /var/lib/bkctld/sizes /etc/munin/plugin-conf.d/bkctld; do [ ! -e "$gone" ] || fail "$gone is left"; done
     systemctl daemon-reload
     is "$(systemctl list-units --all --no-legend --plain "bkctld-*" "bkctld@*")" ""
     is "$(find /etc/systemd/system -name "*bkctld*" -printf "%f ")" "bkctld.service "
-    dpkg --force-confdef --force-confold -i /root/bkctld.deb
+    dpkg -i /root/bkctld.deb
+    cmp /root/default /etc/default/bkctld
     enabled bkctld-inc.timer disabled
     enabled bkctld-check-setup.timer enabled
     active bkctld-check-setup.timer active
@@ -287,15 +329,60 @@ check "package: containers of the original run on under an upgrade, until their 
     ours old01
     old_answers 2601
     bkctld --force remove all'
+check "package: an original from sources goes on serving, and is told of until it is moved away" inside '
+    dpkg --purge bkctld
+    is "$(ls /etc/munin/plugins)" bkctld_ops "after the purge"
+    rm -r /etc/munin
+    # Its commands are not wanted here, only that they are not ours.
+    mkdir -p /usr/local/lib/bkctld
+    printf "#!/bin/sh\necho from sources; exit 3\n" >/usr/local/sbin/bkctld
+    chmod 755 /usr/local/sbin/bkctld
+    container_jail old01 2601
+    dpkg -i /root/bkctld.deb >/root/told 2>&1
+    grep "/usr/local/sbin/bkctld" /root/told | grep migration.md
+    grep "/usr/local/lib/bkctld" /root/told
+    old_answers 2601
+    /usr/sbin/bkctld check-setup | grep "WARNING.*/usr/local/sbin/bkctld, /usr/local/lib/bkctld"
+    . /root/step1
+    the_originals old01
+    ! bkctld check-setup | grep "/usr/local" || fail "told for nothing"
+    bkctld restart old01
+    ours old01
+    old_answers 2601
+    rm -r /usr/local/sbin/bkctld.original /usr/local/lib/bkctld.original
+    bkctld --force remove all'
 check "package: a configuration that only a shell understands is told when the original is replaced" inside '
     dpkg --purge bkctld
     dpkg -i /root/original.deb
     echo "JAILDIR=\$(echo /backup/jails)" >>/etc/default/bkctld
-    dpkg --force-confdef --force-confold -i /root/bkctld.deb 2>&1 | grep "/etc/default/bkctld:2:"'
-check "package: a configuration that nobody has changed is replaced without a question" inside '
+    dpkg -i /root/bkctld.deb 2>&1 | grep "/etc/default/bkctld:2:"
+    installed'
+check "package: a configuration that nobody has changed stays, and one that is missing is put there" inside '
     dpkg --purge bkctld
     dpkg -i /root/original.deb
-    dpkg -i /root/bkctld.deb </dev/null
-    grep -q "^#BACKUP_PARTITION=" /etc/default/bkctld
+    cp /etc/default/bkctld /root/default
+    dpkg -i /root/bkctld.deb
+    cmp /root/default /etc/default/bkctld
+    # What was deleted stays so.
+    rm /etc/default/bkctld
+    dpkg -i /root/bkctld.deb
+    [ ! -e /etc/default/bkctld ] || fail "it is back"
     dpkg --purge bkctld
+    dpkg -i /root/bkctld.deb
+    cmp /usr/share/bkctld/default /etc/default/bkctld
+    is "$(stat -c "%a %U:%G" /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld | sort -u)" "644 root:root"
+    is "$(dpkg-query --show --showformat "\${Conffiles}" bkctld)" ""'
+check "package: the configuration of an earlier one of ours stays, edited or not, until the purge" inside '
+    for edit in "" WARNING=36; do
+        dpkg --purge bkctld
+        dpkg -i /root/earlier.deb
+        [ -z "$edit" ] || echo "$edit" >>/etc/default/bkctld
+        sum=$(cat /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld | cksum)
+        dpkg -i /root/bkctld.deb
+        installed
+        is "$(cat /etc/default/bkctld /etc/munin/plugin-conf.d/bkctld | cksum)" "$sum" "it was changed"
+        find /etc/default /etc/munin -name "bkctld.*" | { ! grep .; } || fail "copies beside it"
+        dpkg --purge bkctld
+        [ ! -e /etc/default/bkctld ] && [ ! -e /etc/munin ] || fail "it is left"
+    done
     rm /etc/cron.d/bkctld'

@@ -197,7 +197,7 @@ while [ "$step" -lt "${steps:-0}" ]; do
         done"
 done
 check "after the steps nothing of the original is left, and its own update brings it back" inside '
-    [ '"$step"' -ge 8 ] || fail "only '"$step"' steps"
+    [ '"$step"' -ge 9 ] || fail "only '"$step"' steps"
     for jail in web01 web02 web03; do
         off $jail
         nothing_left $jail

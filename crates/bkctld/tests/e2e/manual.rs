@@ -207,7 +207,7 @@ as_root! {
         let documented: Words = items(&page, &[
             "Places", "Jails", "Firewall", "Checks", "Other servers", "The program",
         ]).map(str::to_owned).collect();
-        let default = std::fs::read_to_string(repository("debian/bkctld.default")).unwrap();
+        let default = std::fs::read_to_string(repository("debian/configuration")).unwrap();
         let shown: Words = default
             .lines()
             .filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0.to_owned()))

@@ -194,7 +194,7 @@ fn a_firewall_is_named_or_follows_from_the_rules_file() {
 
 #[test]
 fn the_default_configuration_of_the_package_shows_what_holds_anyway() {
-    let packaged = include_str!("../../../../../debian/bkctld.default");
+    let packaged = include_str!("../../../../../debian/configuration");
     let shown: String = packaged
         .lines()
         .filter_map(|line| {
