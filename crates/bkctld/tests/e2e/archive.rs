@@ -180,7 +180,7 @@ as_root! {
                 assert_eq!(names(&server.path("backup/jails")), Vec::<String>::new(), "{what}");
                 sh(&format!("mv {}/a {}", archives.display(), server.path("backup/jails").display()));
             });
-            assert!(killed > if other { 20 } else { 10 }, "only {killed} steps");
+            assert!(killed > if other { 20 } else { 5 }, "only {killed} steps");
             if let Some(volume) = volume {
                 volume.unmount();
             }

@@ -73,6 +73,7 @@ as_root! {
         server.bkctld(&["init", "b"]).ok();
         std::os::unix::fs::lchown(&lock, Some(STRANGER), None).unwrap();
         server.bkctld(&["init", "c"]).refuses(&["lock is a link that others could have made"]);
+        std::os::unix::fs::lchown(&lock, Some(0), None).unwrap();
     }
 
     fn a_lock_that_was_planted_before_the_directory_was_closed_is_not_followed() {
