@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lddtree::DependencyAnalyzer;
+use lddtree::{DependencyAnalyzer, DependencyTree};
 
 use crate::error::{Error, IoContext, Result};
 use crate::text;
@@ -91,14 +91,7 @@ fn helper(name: &str) -> Option<PathBuf> {
 
 /// Adds the loader and the libraries that the program needs, as its loader would find them.
 fn add_libraries(program: &Path, files: &mut Files) -> Result<()> {
-    let unreadable = |reason: String| Error::Program {
-        program: format!("looking for the libraries of {}", text::path(program)),
-        reason,
-    };
-    let real = program.canonicalize().context("cannot read", program)?;
-    let tree = DependencyAnalyzer::default()
-        .analyze(&real)
-        .map_err(|error| unreadable(text::printable(error.to_string().as_bytes()).into_owned()))?;
+    let tree = analyze(program)?;
     let loader = tree.interpreter.as_deref().map(PathBuf::from);
     if let Some(loader) = &loader {
         files.insert(place(loader)?, loader.clone());
@@ -110,7 +103,8 @@ fn add_libraries(program: &Path, files: &mut Files) -> Result<()> {
         .and_then(|library| library.path.parent().map(Path::to_path_buf));
     for library in tree.libraries.values() {
         let Some(source) = &library.realpath else {
-            return Err(unreadable(format!("{} is missing", text::printable(library.name.as_bytes()))));
+            let reason = format!("{} is missing", text::printable(library.name.as_bytes()));
+            return Err(unreadable(program, reason));
         };
         files.insert(place(&library.path)?, source.clone());
         // A library that the host finds through /etc/ld.so.conf would not be found without it;
@@ -131,6 +125,29 @@ fn add_libraries(program: &Path, files: &mut Files) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the program needs neither a loader nor libraries.
+pub(super) fn is_static(program: &Path) -> Result<bool> {
+    let tree = analyze(program)?;
+    Ok(tree.interpreter.is_none() && tree.needed.is_empty())
+}
+
+fn analyze(program: &Path) -> Result<DependencyTree> {
+    let real = program.canonicalize().context("cannot read", program)?;
+    DependencyAnalyzer::default().analyze(&real).map_err(|error| {
+        let reason = match error {
+            lddtree::Error::UnsupportedBinary | lddtree::Error::Goblin(_) => {
+                "it is no program for Linux (ELF)".to_owned()
+            }
+            error => text::printable(error.to_string().as_bytes()).into_owned(),
+        };
+        unreadable(program, reason)
+    })
+}
+
+fn unreadable(program: &Path, reason: String) -> Error {
+    Error::Program { program: format!("looking for the libraries of {}", text::path(program)), reason }
 }
 
 /// The path below the runtime's root: the host's own, with `/bin`, `/lib` and the like moved below

@@ -306,6 +306,25 @@ as_root! {
         held.ended();
     }
 
+    fn a_static_program_among_the_jails_programs_runs_in_a_session() {
+        let server = Server::on(FsKind::Ext4);
+        write(&server.path("hello.c"), "#include <stdio.h>\nint main(void) { puts(\"hello\"); }\n");
+        let programs = ["-static", "-static-pie"].map(|how| {
+            let program = server.path(&format!("hello{how}"));
+            sh(&format!("cc {how} -o {} {}", program.display(), server.path("hello.c").display()));
+            program.display().to_string()
+        });
+        server.set("JAIL_PROGRAMS", &programs.join(" "));
+        let client = server.started("a");
+        for program in programs {
+            client.ssh(&format!("/usr{program}")).ok().says("hello");
+        }
+        // A script brings no loader either, and is none.
+        write_program(&server.path("script"), "#!/bin/sh\n");
+        server.set("JAIL_PROGRAMS", &server.path("script").display().to_string());
+        server.bkctld(&["update", "a"]).refuses(&["/script", "it is no program for Linux (ELF)"]);
+    }
+
     fn what_a_session_leaves_running_ends_with_it() {
         let server = Server::on(FsKind::Ext4);
         server.set("JAIL_PROGRAMS", TOOLS);
