@@ -8,6 +8,7 @@ mod listening;
 mod name;
 mod old_layout;
 mod port;
+mod running;
 mod session_policy;
 mod sshd_config;
 mod version;
@@ -25,6 +26,7 @@ pub use list::{Ports, list};
 pub use name::JailName;
 pub(crate) use old_layout::OLD_DATA;
 pub use port::Port;
+pub use running::running_without_data;
 pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
 

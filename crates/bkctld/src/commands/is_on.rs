@@ -10,7 +10,13 @@ use crate::exit::{Exit, Failure};
 pub type Arguments = OneJail;
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let jail = Jail::open(&context.settings, arguments.jail)?;
+    let jail = match Jail::open(&context.settings, arguments.jail.clone()) {
+        Err(_) if context.runs(&arguments.jail) => {
+            context.ui.warning(context.on_without_data(&arguments.jail));
+            Jail::new(&context.settings, arguments.jail)
+        }
+        jail => jail?,
+    };
     let on = jail.is_on()?;
     if context.ui.json() {
         #[derive(Serialize)]

@@ -1,19 +1,19 @@
 //! `stop`: the jail's SSH service off, its sessions ended.
 
-use bkctld_core::Jail;
+use bkctld_core::jail::{self, Jail, JailName};
 use bkctld_core::lock::Lock;
 use bkctld_sandbox::service::{self, Change};
 
 use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome};
+use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
 pub type Arguments = JailOrAll;
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let names = context.names(&arguments.target)?;
+    let names = names(context, &arguments.target)?;
     Ok(context.for_each("stop", &names, |name| {
-        let jail = Jail::open(&context.settings, name.clone())?;
+        let jail = Jail::new(&context.settings, name.clone());
         if context.settings.dry_run {
             return Ok(Outcome::new(
                 Ended::Would,
@@ -26,4 +26,28 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             Change::NotNeeded => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is off already")),
         })
     }))
+}
+
+/// Also those that run and are not there: what is to be ended is told by locks, so that it can be ended when
+/// the backup partition is gone.
+fn names(context: &Context, target: &Target) -> Result<Vec<JailName>, Failure> {
+    match target {
+        Target::One(name) if context.runs(name) => Ok(vec![name.clone()]),
+        Target::One(_) => context.names(target),
+        Target::All => {
+            let listed = jail::list(&context.settings);
+            let lost = jail::running_without_data(&context.settings, listed.as_deref().unwrap_or_default())?;
+            let mut names = match listed {
+                Err(error) if lost.is_empty() => return Err(error.into()),
+                Err(error) => {
+                    context.ui.warning(error);
+                    Vec::new()
+                }
+                Ok(names) => names,
+            };
+            names.extend(lost);
+            names.sort();
+            Ok(names)
+        }
+    }
 }

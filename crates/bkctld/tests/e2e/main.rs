@@ -37,6 +37,7 @@ mod logging;
 mod manual;
 mod metrics;
 mod package;
+mod partition_gone;
 mod rename;
 mod report;
 mod retention;

@@ -33,6 +33,7 @@ pub fn setup(
     let locks = locks::check(settings, &mut parts);
     match jail::list(settings) {
         Ok(names) => {
+            services::without_data(settings, &names, &mut parts);
             let jails: Vec<Jail> = names.into_iter().map(|name| Jail::new(settings, name)).collect();
             if locks {
                 services::check(settings, &jails, reload_error, &mut parts);
@@ -40,7 +41,10 @@ pub fn setup(
             runtime::check(settings, &jails, &mut parts);
             subvolumes::nested(&jails, &mut parts);
         }
-        Err(error) => parts.unknown("state", error),
+        Err(error) => {
+            parts.unknown("state", error);
+            services::without_data(settings, &[], &mut parts);
+        }
     }
     unfinished::check(settings, &mut parts);
     operations::check(settings, now, locks, &mut parts);

@@ -5,7 +5,7 @@ use super::{Finding, Parts, Severity};
 use crate::check::{CheckPolicy, ExpectedState};
 use crate::config::{Isolation, Settings};
 use crate::error::Result;
-use crate::jail::{Jail, SessionPolicy};
+use crate::jail::{Jail, JailName, SessionPolicy, running_without_data};
 use crate::original::ServedBy;
 
 /// So many jails are named on a line; a program gets all of them.
@@ -51,6 +51,20 @@ pub(super) fn check(
     }
     let finding = Finding::new(Severity::Critical, text).with("check", "state").with("jails", off);
     parts.findings.push(finding);
+}
+
+/// Jails that run though they are not in `JAILDIR`: the backup partition is gone, and their clients push
+/// into nothing, or keep it from being unmounted.
+pub(super) fn without_data(settings: &Settings, listed: &[JailName], parts: &mut Parts) {
+    // Locks that cannot be believed are said elsewhere.
+    let running = running_without_data(settings, listed).unwrap_or_default();
+    if !running.is_empty() {
+        let names: Vec<&str> = running.iter().map(JailName::as_str).collect();
+        let text = format!("{} jail(s) are on without their data: {}", names.len(), names.join(", "));
+        let finding =
+            Finding::new(Severity::Critical, text).with("check", "without-data").with("jails", names);
+        parts.findings.push(finding);
+    }
 }
 
 /// A policy that cannot be read allows nothing.

@@ -1,0 +1,49 @@
+//! Which jails run, told by their locks alone: also of those whose data is out of reach, because the backup
+//! partition is gone.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{Dir, Mode, OFlags, openat};
+
+use super::{Jail, JailName};
+use crate::config::Settings;
+use crate::error::{IoContext, Result};
+use crate::lock::Lock;
+use crate::lock_dir;
+
+impl Jail {
+    /// Whether some process of the jail runs: its listener, what starts that again, or a session's.
+    pub fn has_processes(&self) -> Result<bool> {
+        Ok(Lock::is_held(&self.listener_lock())?
+            || Lock::is_held(&self.supervisor_lock())?
+            || Lock::is_shared(&self.sessions_lock())?)
+    }
+}
+
+/// The jails of which some process runs and that are not among these, sorted: their directories are not
+/// where they should be.
+pub fn running_without_data(settings: &Settings, listed: &[JailName]) -> Result<Vec<JailName>> {
+    let path = &settings.lock_dir;
+    let Some(dir) = lock_dir::open(path)? else { return Ok(Vec::new()) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = openat(&dir, ".", flags, Mode::empty()).context("cannot open", path)?;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&dir).context("cannot read", path)? {
+        let entry = entry.context("cannot read", path)?;
+        if let Some(name) = jail_of_lock(OsStr::from_bytes(entry.file_name().to_bytes()))
+            && !listed.contains(&name)
+            && !names.contains(&name)
+            && Jail::new(settings, name.clone()).has_processes()?
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn jail_of_lock(file: &OsStr) -> Option<JailName> {
+    let (name, what) = file.to_str()?.rsplit_once('.')?;
+    ["listener", "supervisor", "sessions"].contains(&what).then(|| name.parse().ok()).flatten()
+}
