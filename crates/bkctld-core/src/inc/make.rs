@@ -63,6 +63,7 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
     let inc_dir = jail.inc_dir();
     // Nobody but root: what a client stored may be setuid to anyone.
     file::make_private_dir(inc_dir, 0o700)?;
+    jail.close_to_others()?;
     let path = inc_dir.join(name.to_string());
     match fs::symlink_metadata(&path) {
         Ok(_) => return Ok(Outcome::AlreadyThere),

@@ -3,6 +3,7 @@
 mod address;
 mod authorized_keys;
 mod client_file;
+mod closed;
 mod list;
 mod listening;
 mod name;
@@ -22,6 +23,7 @@ use rustix::io::Errno;
 pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
 pub use authorized_keys::{Key, Keys};
 pub use client_file::{ClientFile, NotAFile};
+pub use closed::open_to_others;
 pub use list::{Ports, list};
 pub use name::JailName;
 pub(crate) use old_layout::OLD_DATA;

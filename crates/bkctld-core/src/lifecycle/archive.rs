@@ -94,6 +94,7 @@ impl Archive {
     /// the archive it is where it was, whole, and nothing of a copy is left.
     pub fn carry_out(&self, settings: &Settings, threads: NonZeroUsize, progress: &Progress) -> Result<Way> {
         file::make_private_dir(&settings.archives_dir, 0o700)?;
+        self.jail.close_to_others()?;
         if self.way == Way::Moved {
             match self.leave(settings, self.jail.archive()) {
                 // Between subvolumes, or projects with quotas, of one mount.

@@ -35,9 +35,10 @@ const ROOT_DIRS: [(&str, u32); 12] = [
     ("proc", 0o555),
 ];
 
-/// Makes what a start needs where it is missing: the programs that the jails share, and what the
+/// Takes the jail from the server's other users, and makes what a start needs where it is missing: the programs that the jails share, and what the
 /// original did not make in a jail's root.
 pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
+    jail.close_to_others()?;
     let store = RuntimeStore::ready(settings)?;
     let complete = root_dirs(jail).all(|(dir, _)| file_type(&dir).is_some_and(|kind| kind.is_dir()));
     if complete { Ok(()) } else { lay_out(jail, &store) }
@@ -89,6 +90,7 @@ pub fn lay_out(jail: &Jail, runtime: &RuntimeStore) -> Result<()> {
         return Err(Error::NoSuchJail(jail.name().clone()));
     }
     check_root(jail)?;
+    jail.close_to_others()?;
     let rootfs = jail.rootfs();
     for (dir, mode) in root_dirs(jail) {
         file::make_private_dir(&dir, mode)?;

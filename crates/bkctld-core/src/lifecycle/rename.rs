@@ -263,6 +263,7 @@ impl Rename {
 
     /// Renames, each step on disk before the next. The service is stopped.
     pub fn carry_out(&self, settings: &Settings) -> Result<()> {
+        self.from.close_to_others()?;
         for step in &self.steps {
             match step.what {
                 What::Jail => self.rename_jail(settings, step)?,

@@ -78,6 +78,7 @@ fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Out
         return Ok(outcome(Ended::Skipped, name, &planned));
     }
     let _lock = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
+    jail.close_to_others()?;
     let planned = plan(&inc::list(&jail)?);
     let deleted: Vec<_> = planned.deleted().collect();
     inc::delete(&jail, &deleted, threads, progress)?;

@@ -19,6 +19,7 @@ mod check_jails;
 mod check_setup;
 mod client_command;
 mod client_script;
+mod closed_to_other_users;
 mod command_line;
 mod completion;
 mod concurrency_and_limits;

@@ -1,6 +1,7 @@
 //! Whether the server is set up as backups need it: the disk, the firewall, the locks, the jails' services, the
 //! runs of `inc` and `rm`, commands left half way, the shared programs. One file for each of them.
 
+mod closed;
 mod disk;
 mod firewall;
 mod locks;
@@ -46,6 +47,7 @@ pub fn setup(
             services::without_data(settings, &[], &mut parts);
         }
     }
+    closed::check(settings, &mut parts);
     unfinished::check(settings, &mut parts);
     operations::check(settings, now, locks, &mut parts);
     sources::check(&mut parts);

@@ -2,7 +2,7 @@
 //! them, and what it starts is started as it does that.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::client::Client;
 use super::run::{sh, wait_for};
@@ -31,18 +31,25 @@ pub fn jail<'s>(server: &'s Server, fs: FsKind, name: &str, port: u16) -> Client
     let incs = server.path("backup/incs").join(name);
     fs::create_dir(&incs).expect("incs");
     for days in 1..=5 {
-        let to = incs.join(sh(&format!("date -u -d '-{days} day' +%Y-%m-%d-02")));
-        let (from, to) = (dir.display(), to.display());
-        sh(&match fs {
-            FsKind::Btrfs => format!("btrfs -q subvolume snapshot -r {from} {to}"),
-            FsKind::Ext4 | FsKind::Xfs => format!("cp --archive --link --one-file-system {from}/ {to}"),
-        });
+        inc(server, fs, name, &sh(&format!("date -u -d '-{days} day' +%Y-%m-%d-02")));
     }
     write(
         &server.path(&format!("conf/{name}.d/incs_policy")),
         "+%Y-%m-%d.-0day\n+%Y-%m-%d.-1day\n+%Y-%m-%d.-3day\n",
     );
     client(server, name, port, &dir.join("rootfs"))
+}
+
+/// An inc of a jail, under this name.
+#[track_caller]
+pub fn inc(server: &Server, fs: FsKind, jail: &str, name: &str) -> PathBuf {
+    let inc = server.path("backup/incs").join(jail).join(name);
+    let (from, to) = (server.jail(jail).display().to_string(), inc.display());
+    sh(&match fs {
+        FsKind::Btrfs => format!("btrfs -q subvolume snapshot -r {from} {to}"),
+        FsKind::Ext4 | FsKind::Xfs => format!("cp --archive --link --one-file-system {from}/ {to}"),
+    });
+    inc
 }
 
 fn make_top(dir: &Path, fs: FsKind) {

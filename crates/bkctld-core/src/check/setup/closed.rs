@@ -1,0 +1,27 @@
+//! The directories of jails and incs: whether other users of the server can enter them.
+
+use super::{Finding, Parts, Severity};
+use crate::config::Settings;
+use crate::{jail, text};
+
+/// So many directories are named on a line; a program gets all of them.
+const NAMED: usize = 5;
+
+pub(super) fn check(settings: &Settings, parts: &mut Parts) {
+    let open = match jail::open_to_others(settings) {
+        Ok(open) if open.is_empty() => return,
+        Ok(open) => open,
+        Err(error) => return parts.unknown("open-to-others", error),
+    };
+    let open: Vec<String> = open.iter().map(|dir| text::path(dir).to_string()).collect();
+    let mut named = open[..open.len().min(NAMED)].join(", ");
+    if open.len() > NAMED {
+        named.push_str(&format!(" and {} more", open.len() - NAMED));
+    }
+    let text = format!(
+        "other users of this server can enter directories of jails, where a client's set-uid program would make them root (the next 'bkctld inc' closes those of jails, 'chmod 700' the rest): {named}"
+    );
+    let finding =
+        Finding::new(Severity::Warning, text).with("check", "open-to-others").with("directories", open);
+    parts.findings.push(finding);
+}
