@@ -4,11 +4,16 @@
 //! server's distribution and use new calls with every release, and what an allow list would add is
 //! already out of reach by namespaces and missing capabilities. What the program does not know by
 //! number (newer calls, other architectures' numbers) does not exist (ENOSYS), so libc falls back.
+//! Ioctls and what concerns sockets are bound by allow lists of their own.
 //!
 //! Assembled here rather than by a library: the one that was tried (seccompiler) has no user
 //! notifications, covers fewer architectures, and leaves loading with a listener to the caller
 //! anyway. The kernel caches "always allowed" for every number whose verdict needs no argument, so
 //! a long list costs the allowed calls nothing.
+
+mod assembler;
+mod ioctls;
+mod sockets;
 
 use bkctld_core::config::Isolation;
 use bkctld_sys::seccomp::Instruction;
@@ -16,32 +21,10 @@ use linux_raw_sys::general::{
     self as nr, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
     CLONE_NEWUTS,
 };
-use linux_raw_sys::ioctl;
 
-const RET_ALLOW: u32 = 0x7fff_0000;
-const RET_ERRNO: u32 = 0x0005_0000;
+use assembler::{Assembler, ENOSYS, EPERM, ret};
+
 const RET_USER_NOTIF: u32 = 0x7fc0_0000;
-
-const EPERM: u32 = 1;
-const ENOSYS: u32 = 38;
-const EAFNOSUPPORT: u32 = 97;
-
-// `struct seccomp_data`: number, architecture, instruction pointer, six arguments of 64 bits.
-const NUMBER: u32 = 0;
-const ARCHITECTURE: u32 = 4;
-const ARGUMENTS: u32 = 16;
-
-/// `AUDIT_ARCH_*`: the machine's ELF number, 64 bits, little endian.
-#[cfg(target_arch = "x86_64")]
-const AUDIT_ARCH: u32 = 62 | 0xc000_0000;
-#[cfg(target_arch = "aarch64")]
-const AUDIT_ARCH: u32 = 183 | 0xc000_0000;
-#[cfg(target_arch = "riscv64")]
-const AUDIT_ARCH: u32 = 243 | 0xc000_0000;
-#[cfg(target_arch = "loongarch64")]
-const AUDIT_ARCH: u32 = 258 | 0xc000_0000;
-#[cfg(all(target_arch = "powerpc64", target_endian = "little"))]
-const AUDIT_ARCH: u32 = 21 | 0xc000_0000;
 
 /// The highest number that this list was made with.
 const LAST_KNOWN: u32 = nr::__NR_removexattrat;
@@ -124,11 +107,12 @@ const NEVER_HERE: &[u32] = &[
     nr::__NR_uselib,
     nr::__NR__sysctl,
 ];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "powerpc64")))]
 const NEVER_HERE: &[u32] = &[nr::__NR_lookup_dcookie, nr::__NR_nfsservctl];
-
-/// Families of sockets that a session may have; it has no network to use them on.
-const FAMILIES: &[u32] = &[1, 2, 10]; // AF_UNIX, AF_INET, AF_INET6
+/// `socketcall` would get by what is said of sockets.
+#[cfg(target_arch = "powerpc64")]
+const NEVER_HERE: &[u32] =
+    &[nr::__NR_lookup_dcookie, nr::__NR_nfsservctl, nr::__NR_socketcall, nr::__NR_umount];
 
 /// `personality(PER_LINUX)` and asking for the present one.
 const PERSONALITIES: &[u32] = &[0, 0xffff_ffff];
@@ -137,82 +121,29 @@ const PERSONALITIES: &[u32] = &[0, 0xffff_ffff];
 const DEVICES: &[u32] = &[0o060000, 0o020000];
 const KIND: u32 = 0o170000;
 
-/// Refused in full isolation. A subvolume in `data` would be missing from every inc; a terminal
-/// must not be typed into.
-const IOCTLS_NEVER: &[u32] = &[
-    ioctl::BTRFS_IOC_SUBVOL_CREATE,
-    ioctl::BTRFS_IOC_SUBVOL_CREATE_V2,
-    ioctl::BTRFS_IOC_SNAP_CREATE,
-    ioctl::BTRFS_IOC_SNAP_CREATE_V2,
-    ioctl::BTRFS_IOC_SNAP_DESTROY,
-    ioctl::BTRFS_IOC_SNAP_DESTROY_V2,
-    ioctl::BTRFS_IOC_SUBVOL_SETFLAGS,
-    ioctl::BTRFS_IOC_SET_RECEIVED_SUBVOL,
-    ioctl::TIOCSTI,
-    ioctl::TIOCLINUX,
-];
-
-/// All that is allowed in compat isolation, where the session holds CAP_SYS_ADMIN for the sake of
-/// `trusted.*` attributes: terminals, descriptors, sharing of blocks.
-const IOCTLS_COMPAT: &[u32] = &[
-    ioctl::TCGETS,
-    ioctl::TCSETS,
-    ioctl::TCSETSW,
-    ioctl::TCSETSF,
-    ioctl::TCSBRK,
-    ioctl::TCXONC,
-    ioctl::TCFLSH,
-    ioctl::TIOCSCTTY,
-    ioctl::TIOCNOTTY,
-    ioctl::TIOCGPGRP,
-    ioctl::TIOCSPGRP,
-    ioctl::TIOCGSID,
-    ioctl::TIOCGWINSZ,
-    ioctl::TIOCSWINSZ,
-    ioctl::TIOCGPTN,
-    ioctl::TIOCSPTLCK,
-    ioctl::TIOCGPTPEER,
-    ioctl::TIOCOUTQ,
-    ioctl::FIONREAD,
-    ioctl::FIONBIO,
-    ioctl::FIOASYNC,
-    ioctl::FIOCLEX,
-    ioctl::FIONCLEX,
-    ioctl::FIGETBSZ,
-    ioctl::FICLONE,
-    ioctl::FICLONERANGE,
-    ioctl::FIDEDUPERANGE,
-    ioctl::FS_IOC_FIEMAP,
-    ioctl::FS_IOC_GETFLAGS,
-    ioctl::FS_IOC_FSGETXATTR,
-];
-
 /// The filter of everything in the sandbox.
 pub(crate) fn refusals(isolation: Isolation) -> Vec<Instruction> {
-    let mut program = Assembler::begin();
+    let mut program = Assembler::knowing_up_to(LAST_KNOWN);
     for &number in NEVER.iter().chain(NEVER_HERE) {
         program.refuse(number, EPERM);
     }
     // EPERM would make libc give up; with ENOSYS it uses clone, whose flags can be read.
     program.refuse(nr::__NR_clone3, ENOSYS);
     program.refuse_if_any_bit(nr::__NR_clone, 0, NEW_NAMESPACE);
-    program.allow_only(nr::__NR_socket, 0, FAMILIES, EAFNOSUPPORT);
     program.allow_only(nr::__NR_personality, 0, PERSONALITIES, EPERM);
-    match isolation {
-        Isolation::Full => {
-            #[cfg(target_arch = "x86_64")]
-            program.refuse_some(nr::__NR_mknod, 1, KIND, DEVICES);
-            program.refuse_some(nr::__NR_mknodat, 2, KIND, DEVICES);
-            program.refuse_some(nr::__NR_ioctl, 1, u32::MAX, IOCTLS_NEVER);
-        }
-        Isolation::Compat => program.allow_only(nr::__NR_ioctl, 1, IOCTLS_COMPAT, EPERM),
+    sockets::bound(&mut program);
+    ioctls::bound(&mut program);
+    if isolation == Isolation::Full {
+        #[cfg(target_arch = "x86_64")]
+        program.refuse_some(nr::__NR_mknod, 1, KIND, DEVICES);
+        program.refuse_some(nr::__NR_mknodat, 2, KIND, DEVICES);
     }
     program.finish()
 }
 
 /// The filter that tells the monitor of programs that start and end.
 pub(crate) fn notifications() -> Vec<Instruction> {
-    let mut program = Assembler(vec![statement(LOAD, NUMBER)]);
+    let mut program = Assembler::any();
     for number in WATCHED {
         program.on(number, &[ret(RET_USER_NOTIF)]);
     }
@@ -240,89 +171,11 @@ pub(crate) fn watched(number: i32, args: &[u64; 6]) -> Option<Watched> {
     }
 }
 
-// Operations of classic BPF.
-const LOAD: u16 = 0x20; // LD | W | ABS
-const AND: u16 = 0x54; // ALU | AND | K
-const IF_EQUAL: u16 = 0x15; // JMP | JEQ | K
-const IF_GREATER: u16 = 0x25; // JMP | JGT | K
-const IF_BITS: u16 = 0x45; // JMP | JSET | K
-const RETURN: u16 = 0x06; // RET | K
-
-fn statement(code: u16, k: u32) -> Instruction {
-    Instruction { code, if_true: 0, if_false: 0, k }
-}
-
-fn branch(code: u16, k: u32, if_true: u8, if_false: u8) -> Instruction {
-    Instruction { code, if_true, if_false, k }
-}
-
-fn ret(value: u32) -> Instruction {
-    statement(RETURN, value)
-}
-
-/// The low half of an argument. All arguments that are looked at are 32 bits to the kernel, which
-/// ignores the rest.
-fn argument(index: u32) -> Instruction {
-    statement(LOAD, ARGUMENTS + 8 * index)
-}
-
-struct Assembler(Vec<Instruction>);
-
-impl Assembler {
-    fn begin() -> Assembler {
-        Assembler(vec![
-            statement(LOAD, ARCHITECTURE),
-            branch(IF_EQUAL, AUDIT_ARCH, 1, 0),
-            ret(RET_ERRNO | ENOSYS),
-            // Above the known numbers lie also those of x32, which have bit 30 set.
-            statement(LOAD, NUMBER),
-            branch(IF_GREATER, LAST_KNOWN, 0, 1),
-            ret(RET_ERRNO | ENOSYS),
-        ])
-    }
-
-    /// Runs `body`, which must return, if the call is this one.
-    fn on(&mut self, number: u32, body: &[Instruction]) {
-        // The bodies are tables above, all far shorter than 255.
-        self.0.push(branch(IF_EQUAL, number, 0, body.len() as u8));
-        self.0.extend_from_slice(body);
-    }
-
-    fn refuse(&mut self, number: u32, errno: u32) {
-        self.on(number, &[ret(RET_ERRNO | errno)]);
-    }
-
-    fn refuse_if_any_bit(&mut self, number: u32, arg: u32, bits: u32) {
-        let refuse = ret(RET_ERRNO | EPERM);
-        self.on(number, &[argument(arg), branch(IF_BITS, bits, 0, 1), refuse, ret(RET_ALLOW)]);
-    }
-
-    fn refuse_some(&mut self, number: u32, arg: u32, mask: u32, values: &[u32]) {
-        let mut body = vec![argument(arg), statement(AND, mask)];
-        for &value in values {
-            body.extend([branch(IF_EQUAL, value, 0, 1), ret(RET_ERRNO | EPERM)]);
-        }
-        body.push(ret(RET_ALLOW));
-        self.on(number, &body);
-    }
-
-    fn allow_only(&mut self, number: u32, arg: u32, values: &[u32], errno: u32) {
-        let mut body = vec![argument(arg)];
-        for &value in values {
-            body.extend([branch(IF_EQUAL, value, 0, 1), ret(RET_ALLOW)]);
-        }
-        body.push(ret(RET_ERRNO | errno));
-        self.on(number, &body);
-    }
-
-    fn finish(mut self) -> Vec<Instruction> {
-        self.0.push(ret(RET_ALLOW));
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::assembler::{
+        AND, AUDIT_ARCH, IF_BITS, IF_EQUAL, IF_GREATER, LOAD, RET_ALLOW, RET_ERRNO, RETURN,
+    };
     use super::*;
 
     /// What the kernel would return for a call.
@@ -358,6 +211,13 @@ mod tests {
         }
     }
 
+    /// The verdict on what both isolations treat alike.
+    pub(super) fn judge_in_both(number: u32, args: &[u64]) -> Result<(), u32> {
+        let full = judge(Isolation::Full, number, args);
+        assert_eq!(judge(Isolation::Compat, number, args), full, "{number} {args:x?}");
+        full
+    }
+
     #[test]
     fn everything_listed_is_refused_and_what_is_needed_is_not() {
         for isolation in [Isolation::Full, Isolation::Compat] {
@@ -389,23 +249,12 @@ mod tests {
         let compat = |number, args: &[u64]| judge(Isolation::Compat, number, args);
         assert_eq!(full(nr::__NR_clone, &[0x0120_0011]), Ok(()));
         assert_eq!(full(nr::__NR_clone, &[u64::from(CLONE_NEWUSER) | 17]), Err(EPERM));
-        assert_eq!(full(nr::__NR_socket, &[2, 1]), Ok(()));
-        assert_eq!(full(nr::__NR_socket, &[16, 3]), Err(EAFNOSUPPORT));
-        // The kernel ignores the upper half, so it must not help.
-        assert_eq!(full(nr::__NR_socket, &[1 << 32 | 38]), Err(EAFNOSUPPORT));
         for (mode, verdict) in
             [(0o010644, Ok(())), (0o100644, Ok(())), (0o060600, Err(EPERM)), (0o020600, Err(EPERM))]
         {
             assert_eq!(full(nr::__NR_mknodat, &[0, 0, mode]), verdict);
             assert_eq!(compat(nr::__NR_mknodat, &[0, 0, mode]), Ok(()));
         }
-        for command in IOCTLS_NEVER {
-            assert_eq!(full(nr::__NR_ioctl, &[0, u64::from(*command)]), Err(EPERM));
-            assert_eq!(compat(nr::__NR_ioctl, &[0, u64::from(*command)]), Err(EPERM));
-        }
-        assert_eq!(full(nr::__NR_ioctl, &[0, 0x1234]), Ok(()));
-        assert_eq!(compat(nr::__NR_ioctl, &[0, 0x1234]), Err(EPERM));
-        assert_eq!(compat(nr::__NR_ioctl, &[0, u64::from(ioctl::TCGETS)]), Ok(()));
     }
 
     #[test]

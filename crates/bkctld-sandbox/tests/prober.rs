@@ -1,0 +1,133 @@
+//! A program that tries whatever could lead out of a session, in one that a client has and in the place of
+//! sshd. `prober/` has its source: what it tries, and what must come of each attempt.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it must be")]
+#![allow(clippy::print_stderr, reason = "a test says how many attempts it made")]
+
+mod fixture;
+
+use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use fixture::{Server, TestJail, run};
+use tempfile::TempDir;
+
+/// The program, compiled once.
+fn prober() -> &'static Path {
+    static PROBER: OnceLock<PathBuf> = OnceLock::new();
+    PROBER.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prober");
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|kind| kind == "c"));
+        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("prober-{}", std::process::id()));
+        run(Command::new("cc").args(["-static", "-O1", "-Wall", "-Wextra", "-o"]).arg(&made).args(files));
+        made
+    })
+}
+
+/// Programs for the jails of this server alone: those that all tests share, and this one at this place
+/// below `usr`.
+fn with_program(server: &Server, at: &str, program: &Path) -> TempDir {
+    let current = server.settings.data_dir.join("runtime/current");
+    let shared = fs::read_link(&current).unwrap();
+    let own = tempfile::Builder::new().prefix("runtime-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    run(Command::new("cp").arg("-al").arg(shared.join("usr")).arg(own.path()));
+    run(Command::new("chmod").arg("0755").arg(own.path()));
+    let place = own.path().join("usr").join(at);
+    let _ = fs::remove_file(&place);
+    run(Command::new("install").args(["-m", "0755"]).args([program, &place]));
+    fs::remove_file(&current).unwrap();
+    std::os::unix::fs::symlink(own.path(), &current).unwrap();
+    own
+}
+
+/// A jail on this kind of file system, and a service of the server that nobody may reach.
+fn jail(kind: &str, isolation: &str) -> (Server, TestJail, TcpListener) {
+    let server = Server::on(kind);
+    let isolated = if isolation == "compat" { "isolation=compat\n" } else { "" };
+    let jail = server.jail("j", &format!("allowed=0.0.0.0/0\n{isolated}"));
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    service.set_nonblocking(true).unwrap();
+    let port = service.local_addr().unwrap().port();
+    fs::write(jail.jail.data().join("prober.conf"), format!("{isolation} {port}\n")).unwrap();
+    (server, jail, service)
+}
+
+fn judge(report: &str, what: &str) {
+    assert!(report.contains("unexpected in all: 0\n"), "{what}:\n{report}");
+    let tried = report.lines().filter(|line| line.starts_with("tried: ")).collect::<Vec<_>>().join(", ");
+    eprintln!("{what}: {tried}");
+}
+
+fn in_a_session(kind: &str, isolation: &str) {
+    let (server, jail, service) = jail(kind, isolation);
+    let _programs = with_program(&server, "bin/prober", prober());
+    jail.start();
+    let out = jail.ssh().arg("prober").output().unwrap();
+    let report = String::from_utf8_lossy(&out.stdout);
+    judge(&report, &format!("in a session, {isolation} on {kind}: {}", String::from_utf8_lossy(&out.stderr)));
+    assert!(service.accept().is_err(), "a session reached a service of the server");
+}
+
+fn in_the_place_of_sshd(kind: &str, isolation: &str) {
+    let (server, jail, service) = jail(kind, isolation);
+    let _programs = with_program(&server, "sbin/sshd", prober());
+    jail.start();
+    let mut client = TcpStream::connect(("127.0.0.1", jail.port)).unwrap();
+    client.write_all(b"go\n").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let report = loop {
+        let report = fs::read_to_string(jail.jail.data().join("prober.report")).unwrap_or_default();
+        if report.contains("unexpected in all: ") {
+            break report;
+        }
+        assert!(Instant::now() < deadline, "the prober has not ended: {report}");
+        sleep(Duration::from_millis(50));
+    };
+    judge(&report, &format!("in the place of sshd, {isolation} on {kind}"));
+    assert!(service.accept().is_err(), "sshd reached a service of the server");
+}
+
+macro_rules! everywhere {
+    ($($what:ident)+) => {$(
+        mod $what {
+            #[test]
+            fn on_btrfs() {
+                super::$what("btrfs", "full");
+            }
+
+            #[test]
+            fn on_ext4() {
+                super::$what("ext4", "full");
+            }
+
+            #[test]
+            fn on_xfs() {
+                super::$what("xfs", "full");
+            }
+
+            #[test]
+            fn in_compat_isolation_on_btrfs() {
+                super::$what("btrfs", "compat");
+            }
+
+            #[test]
+            fn in_compat_isolation_on_ext4() {
+                super::$what("ext4", "compat");
+            }
+
+            #[test]
+            fn in_compat_isolation_on_xfs() {
+                super::$what("xfs", "compat");
+            }
+        }
+    )+};
+}
+
+everywhere! { in_a_session in_the_place_of_sshd }
