@@ -81,50 +81,51 @@ fn log_lines(sandbox: &Sandbox) -> Vec<String> {
 fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Result<(), String> {
     let deadline = Instant::now() + PATIENCE;
     let mut notifications: Option<Notifications> = None;
+    // Once it has said something else, or closed its socket; init's words then explain it.
+    let mut silent = false;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err("sshd has not answered in time".into());
+            return Err(if silent { SILENT } else { "sshd has not answered in time" }.into());
         }
         let left = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
-        let mut fds = vec![
-            PollFd::from_borrowed_fd(socket, PollFlags::IN),
-            PollFd::from_borrowed_fd(sandbox.link.as_fd(), PollFlags::IN),
-        ];
-        if let Some(notifications) = &notifications {
-            fds.push(PollFd::from_borrowed_fd(notifications.as_fd(), PollFlags::IN));
-        }
+        let link = PollFd::from_borrowed_fd(sandbox.link.as_fd(), PollFlags::IN);
+        let mut fds = vec![link];
+        let notifications_at = notifications.as_ref().map(|all| {
+            fds.push(PollFd::from_borrowed_fd(all.as_fd(), PollFlags::IN));
+            fds.len() - 1
+        });
+        let socket_at = (!silent).then(|| {
+            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
+            fds.len() - 1
+        });
         if poll(&mut fds, Some(&left)).is_err() {
             continue;
         }
         let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
-        if !events[0].is_empty() {
+        let of = |at: Option<usize>| at.map_or(PollFlags::empty(), |at| events[at]);
+        if !of(socket_at).is_empty() {
             let mut banner = [0; 4];
-            return match rustix::io::read(socket, &mut banner) {
-                Ok(4) if &banner == b"SSH-" => Ok(()),
-                // Where the sandbox has failed, init's words explain it.
-                _ => match sandbox.link.receive() {
-                    Ok(Some(Message::Failed(why))) => Err(why),
-                    _ => Err(SILENT.into()),
-                },
-            };
+            if matches!(rustix::io::read(socket, &mut banner), Ok(4) if &banner == b"SSH-") {
+                return Ok(());
+            }
+            silent = true;
         }
-        if let Some(all) = &notifications
-            && events.get(2).is_some_and(|events| events.contains(PollFlags::IN))
+        if of(notifications_at).contains(PollFlags::IN)
+            && let Some(all) = &notifications
             && let Ok(Some(call)) = all.next()
         {
             let _ = all.let_go(&call);
-        }
-        if events.get(2).is_some_and(|events| !events.contains(PollFlags::IN) && !events.is_empty()) {
+        } else if !of(notifications_at).is_empty() {
             notifications = None;
         }
-        if !events[1].is_empty() {
+        if !events[0].is_empty() {
             match sandbox.link.receive() {
                 Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
                 Ok(Some(Message::Failed(why))) => return Err(why),
+                Ok(Some(Message::SshdEnded { .. }) | None) | Err(_) => return Err(SILENT.into()),
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Err(SILENT.into()),
             }
         }
     }

@@ -131,3 +131,14 @@ macro_rules! everywhere {
 }
 
 everywhere! { in_a_session in_the_place_of_sshd }
+
+#[test]
+fn an_sshd_that_closes_its_connection_and_stays_fails_the_start_and_does_not_hold_it_up() {
+    let server = Server::new();
+    let jail = server.jail("j", "allowed=0.0.0.0/0\n");
+    let script = server.base().join("sshd");
+    fs::write(&script, "#!/bin/sh\nexec 0<&- 1>&-\nexec sleep 100\n").unwrap();
+    let _programs = with_program(&server, "sbin/sshd", &script);
+    let error = jail.try_start().unwrap_err().to_string();
+    assert!(error.contains("sshd does not serve this jail"), "{error}");
+}
