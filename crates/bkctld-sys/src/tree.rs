@@ -4,9 +4,11 @@
 mod open;
 mod pool;
 mod remove;
+mod turns;
 mod walk;
 
 pub use open::{Entry, Listing, list, look, open_dir, open_dir_path, open_file, open_held};
 pub use pool::work;
 pub use remove::{Failed, remove};
+pub use turns::{Turns, aside, pass};
 pub use walk::{Found, Visitor, open_dir_long, walk};

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bkctld_core::Settings;
+use bkctld_core::{Settings, Turns};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 use jiff::Zoned;
@@ -174,7 +175,8 @@ fn prepare(options: &Options, command: &'static str) -> Result<Context, Failure>
     for warning in warnings {
         ui.warning(warning);
     }
-    Ok(Context { settings, ui, now: Zoned::now() })
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Ok(Context { settings, ui, now: Zoned::now(), turns: Turns::new(processors) })
 }
 
 #[cfg(test)]

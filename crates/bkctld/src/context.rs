@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use bkctld_core::check::{CheckPolicy, ExpectedState};
-use bkctld_core::{Error, Jail, JailName, Settings, config, jail, text};
+use bkctld_core::{Error, Jail, JailName, Settings, Turns, config, jail, text};
 use bkctld_sandbox::service;
 use jiff::Zoned;
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub struct Context {
     pub ui: Ui,
     /// The time, read once: a run over midnight has one "today".
     pub now: Zoned,
+    /// Of the trees that are walked at once, so that none holds up another.
+    pub turns: Turns,
 }
 
 /// The jails that a command acts on.
@@ -251,7 +253,7 @@ impl Context {
         if agreed.is_empty() && !names.is_empty() {
             return Exit::AnsweredNo;
         }
-        match self.for_each(command, &agreed, act) {
+        match self.for_each_at_once(command, &agreed, crate::limits::trees_at_once(), act) {
             Exit::Done if agreed.len() < names.len() => Exit::AnsweredNo,
             exit => exit,
         }

@@ -27,6 +27,16 @@ fn raised(limit: &Rlimit) -> Option<u64> {
     limit.current.is_some_and(|soft| soft < wanted).then_some(wanted)
 }
 
+/// The descriptors that the walk of one tree takes at the very most, however deep that is.
+const OF_ONE_WALK: u64 = 512;
+
+/// How many trees are walked at once, taking turns. As many as there are descriptors for: of those that wait
+/// for others to end, a few nasty ones would decide how long.
+pub fn trees_at_once() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH).min(ENOUGH);
+    usize::try_from(files / OF_ONE_WALK).unwrap_or(usize::MAX).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

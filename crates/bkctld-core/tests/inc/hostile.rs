@@ -55,6 +55,39 @@ fn a_tree_of_thousands_of_levels_is_copied_linked_and_deleted() {
 }
 
 #[test]
+fn a_deep_tree_takes_about_as_long_as_a_flat_one() {
+    on_each(|volume| {
+        let data = volume.jail.data();
+        // Half of the directories are one below the other, the others all at the bottom.
+        let take = |levels: usize, day: &str| {
+            let mut at = OwnedFd::from(File::open(&data).unwrap());
+            for _ in 0..levels {
+                mkdirat(&at, c"d", Mode::RWXU).unwrap();
+                at = openat(&at, c"d", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                    .unwrap();
+            }
+            for number in 0..4000 - levels {
+                mkdirat(&at, format!("s{number}"), Mode::RWXU).unwrap();
+            }
+            let timed = |hour: u8| {
+                let begun = Instant::now();
+                let counts = volume.make(&format!("{day}-{hour:02}")).counts;
+                // rootfs, data and var, and the top of all.
+                assert_eq!(counts.directories, 4004);
+                begun.elapsed()
+            };
+            let took = timed(0) + timed(1);
+            let tops = File::open(volume.mount.join("jails/j")).unwrap();
+            bkctld_sys::tree::remove(&tops, "data".as_ref(), THREADS, &|_| {}).unwrap();
+            fs::create_dir(&data).unwrap();
+            took
+        };
+        let (flat, deep) = (take(0, "2026-01-01"), take(2000, "2026-01-02"));
+        assert!(deep < flat * 4, "{deep:?} instead of {flat:?} on {}", volume.kind);
+    });
+}
+
+#[test]
 fn a_tree_too_deep_for_an_inc_is_a_clear_error_and_can_be_removed() {
     if !may_run() {
         return;

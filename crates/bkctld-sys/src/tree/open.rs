@@ -166,6 +166,10 @@ pub fn list(dir: impl AsFd) -> io::Result<Listing> {
             kind: entry.file_type(),
         });
         listing.names.extend_from_slice(name);
+        // A directory can have millions.
+        if listing.entries.len().is_multiple_of(1024) {
+            super::pass();
+        }
     }
     listing.entries.sort_unstable_by_key(|item| item.ino);
     Ok(listing)

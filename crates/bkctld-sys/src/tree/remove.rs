@@ -15,7 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Entry, Listing, list, open_dir, open_file, work};
+use super::{Entry, Listing, list, open_dir, open_file, pass, work};
 use crate::btrfs;
 
 /// A directory this deep below the one that is deleted is moved up to its top instead of entered:
@@ -162,6 +162,7 @@ impl Removal<'_> {
     fn delete<'e>(&self, dir: &Arc<Dir>, entries: impl Iterator<Item = Entry<'e>>, found: &mut Vec<Task>) {
         let mut gone = 0;
         for entry in entries {
+            pass();
             match self.delete_one(dir, entry, found) {
                 Ok(()) => gone += 1,
                 Err(error) => self.fail(dir, entry.name, error),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use super::{Listing, list, open_dir, open_dir_path, work};
+use super::{Listing, list, open_dir, open_dir_path, pass, work};
 
 /// How deep a walk goes: twice as deep as a path of the kernel's greatest length can say. A client
 /// could otherwise keep it busy for ever, since what is this deep is opened name by name.
@@ -185,6 +185,7 @@ impl<V: Visitor> Walk<'_, V> {
             }
         };
         for entry in listing.range(from, from + CHUNK) {
+            pass();
             let stat = match statat(fd, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 Err(error) => {

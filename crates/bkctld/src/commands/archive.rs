@@ -89,8 +89,8 @@ fn carry_out(
     if planned.way == Way::Copied {
         draw();
     }
-    let done =
-        service::stop_for_good(settings, jail).and_then(|()| planned.carry_out(settings, threads, progress));
+    let done = service::stop_for_good(settings, jail)
+        .and_then(|()| context.turns.take_part(|| planned.carry_out(settings, threads, progress)));
     done.map_err(|error| {
         if !jail.exists() {
             return Failure::error(format!("{error}; 'bkctld archive {}' again finishes it", jail.name()));

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::SomeJails;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::limits::trees_at_once;
 use crate::ui::progress::Display;
 
 pub type Arguments = SomeJails;
@@ -35,10 +36,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let progress = Arc::new(Progress::default());
     progress.expect_jails(names.len() as u64);
     let display = Display::begin(&context.ui, format!("inc {inc}"), &progress);
-    // Each one keeps all processors busy where there is a tree to be walked, and waits for the disk
-    // where there is a snapshot to be made.
-    let at_once = threads().get();
-    let exit = context.for_each_at_once("inc", &names, at_once, |name| {
+    let exit = context.for_each_at_once("inc", &names, trees_at_once(), |name| {
         let result = of(context, name, inc, times.as_ref(), &progress);
         progress.jail();
         result
@@ -70,20 +68,24 @@ fn of(
         return Ok(Outcome::new(Ended::Would, format_args!("would make inc {inc} of jail '{name}'")));
     }
     let _lock = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
-    let began = Instant::now();
     let options = MakeOptions {
         threads: threads(),
         now: &Timestamp::now,
         session_active: &|| session::active(&jail).is_ok_and(|sessions| !sessions.is_empty()),
     };
-    match inc::make(&jail, inc, &options, progress)? {
+    let made = context.turns.take_part(|| {
+        let began = Instant::now();
+        inc::make(&jail, inc, &options, progress).map(|made| (made, began.elapsed()))
+    });
+    let (made, took) = made?;
+    match made {
         inc::Outcome::AlreadyThere => {
             Ok(Outcome::new(Ended::Skipped, format_args!("inc {inc} of jail '{name}' exists already"))
                 .into_warning())
         }
         inc::Outcome::Made(made) => {
             if let Some(times) = times {
-                times.jail(name, began.elapsed())?;
+                times.jail(name, took)?;
             }
             Ok(told(context, name, &made))
         }

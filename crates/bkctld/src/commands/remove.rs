@@ -69,6 +69,6 @@ fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
     let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
     service::stop_for_good(&context.settings, &jail)?;
     let _incs = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
-    lifecycle::remove(&context.settings, &jail)?;
+    context.turns.take_part(|| lifecycle::remove(&context.settings, &jail))?;
     Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' deleted")))
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::SomeJails;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::limits::trees_at_once;
 use crate::ui::progress::Display;
 
 pub type Arguments = SomeJails;
@@ -30,7 +31,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = if arguments.jails.is_empty() { known } else { named(context, arguments.jails, &known)? };
     let progress = Arc::new(Progress::default());
     let _display = Display::begin(&context.ui, "deleting".to_owned(), &progress);
-    Ok(context.for_each("rm", &names, |name| expire(context, name, &progress)))
+    Ok(context.for_each_at_once("rm", &names, trees_at_once(), |name| expire(context, name, &progress)))
 }
 
 fn named(context: &Context, wanted: Vec<JailName>, known: &[JailName]) -> Result<Vec<JailName>, Failure> {
@@ -73,7 +74,7 @@ fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Out
     if planned.deleted().next().is_none() {
         // What a crash left goes too, but nobody waits for the lock for its sake.
         if let Some(_lock) = Lock::try_take(&jail.incs_lock())? {
-            inc::clear_leftovers(&jail, threads, progress)?;
+            context.turns.take_part(|| inc::clear_leftovers(&jail, threads, progress))?;
         }
         return Ok(outcome(Ended::Skipped, name, &planned));
     }
@@ -81,7 +82,7 @@ fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Out
     jail.close_to_others()?;
     let planned = plan(&inc::list(&jail)?);
     let deleted: Vec<_> = planned.deleted().collect();
-    inc::delete(&jail, &deleted, threads, progress)?;
+    context.turns.take_part(|| inc::delete(&jail, &deleted, threads, progress))?;
     Ok(outcome(Ended::Done, name, &planned))
 }
 

@@ -14,16 +14,13 @@ use serde::Serialize;
 
 use crate::context::{Context, in_parallel};
 use crate::exit::{Exit, Failure};
+use crate::limits::trees_at_once;
 use crate::ui::progress::Display;
 use crate::ui::table;
 
 const HEADER: [&str; 4] = ["<jail>", "<size>", "<incs>", "<lastconn>"];
 /// With `-v`.
 const MORE: [&str; 3] = ["<incsize>", "<files>", "<walked>"];
-
-/// How many jails are measured at once, at most. Each one keeps all processors busy while its trees are
-/// walked; several, because a disk is asked for much else than the walking.
-const AT_ONCE: usize = 4;
 
 #[derive(Args)]
 pub struct Arguments {}
@@ -83,7 +80,7 @@ pub fn run(context: &Context, _: Arguments) -> Result<Exit, Failure> {
     let progress = Arc::new(Progress::default());
     progress.expect_jails(names.len() as u64);
     let display = Display::begin(&context.ui, "measuring".to_owned(), &progress);
-    let lines = in_parallel(&names, threads.get().min(AT_ONCE), |name| {
+    let lines = in_parallel(&names, trees_at_once(), |name| {
         let line = of(context, &Jail::new(&context.settings, name.clone()), &measuring, &progress);
         progress.jail();
         line
@@ -109,7 +106,8 @@ fn of(context: &Context, jail: &Jail, measuring: &Measuring, progress: &Progress
         .map_err(|error| errors.push(error))
         .ok()
         .and_then(|lastlog| Some(lastlog.ok()?.modified()));
-    let sizes = measuring.jail(jail, progress).map_err(|error| errors.push(error)).ok();
+    let sizes =
+        context.turns.take_part(|| measuring.jail(jail, progress)).map_err(|error| errors.push(error)).ok();
     for problem in sizes.iter().flat_map(|sizes| &sizes.live.problems) {
         context.ui.warning(format_args!("jail '{}': {problem}", jail.name()));
     }

@@ -260,6 +260,31 @@ as_root! {
         assert!(quiet.err().is_empty(), "{}", quiet.told());
     }
 
+    fn a_small_jail_has_its_inc_before_the_enormous_ones_that_came_first() {
+        let server = Server::on(FsKind::Ext4);
+        // One for each processor, and a file in each that no processor is done with soon.
+        let enormous: Vec<String> =
+            (0..std::thread::available_parallelism().unwrap().get()).map(|n| format!("a{n}")).collect();
+        for name in &enormous {
+            server.init(name);
+            sh(&format!(
+                "cd {}; perl -e 'for (1..15000) {{ open(F, \">$_\") && print F $_ or die $! }}'
+                 dd if=/dev/zero of=big bs=1M count=200 status=none",
+                server.data(name).display()
+            ));
+        }
+        server.init("z");
+        let inc = server.begin(&["inc"]);
+        wait_for("the small jail has its inc", || !server.incs("z").is_empty());
+        for name in &enormous {
+            assert!(server.incs(name).is_empty(), "the small jail has waited for '{name}'");
+        }
+        inc.finish().ok();
+        for name in &enormous {
+            assert_eq!(server.incs(name).len(), 1);
+        }
+    }
+
     fn inc_goes_on_past_a_jail_that_fails() {
         let server = Server::on(FsKind::Ext4);
         for name in ["a", "b", "c"] {

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use bkctld_sys::tree::open_file;
+use bkctld_sys::tree::{aside, open_file, pass};
 use bkctld_sys::writers::has_writers;
 use bkctld_sys::xattr::Xattrs;
 use rustix::fs::{
@@ -24,8 +24,8 @@ use super::signature::{Signature, atime, ctime, kind, mtime};
 
 /// Files up to this size are read and written whole, in bytes.
 const SMALL: u64 = 64 << 10;
-/// How much one call copies, in bytes: after each the making can be given up.
-const STEP: u64 = 16 << 20;
+/// How much one call copies, in bytes: after each the making can be given up, or other trees have their turn.
+const STEP: u64 = 4 << 20;
 /// How often, in the making of one tree, it is waited for processes that hold leases on files, and how
 /// long each time. A client can hold one on each of its files.
 const LEASE_WAITS: usize = 100;
@@ -189,7 +189,7 @@ impl Copier {
                     if self.lease_waits.fetch_update(Relaxed, Relaxed, left).is_err() {
                         return Err(Failure::Skip(Skip::Leased));
                     }
-                    std::thread::sleep(LEASE_WAIT);
+                    aside(|| std::thread::sleep(LEASE_WAIT));
                 }
                 done => return live(done),
             }
@@ -300,6 +300,7 @@ impl Copier {
     }
 
     fn check(&self) -> Result<(), Failure> {
+        pass();
         if self.given_up() { Err(Failure::GivenUp) } else { Ok(()) }
     }
 }

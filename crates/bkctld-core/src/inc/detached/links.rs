@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bkctld_sys::btrfs;
+use bkctld_sys::tree::aside;
 use rustix::fs::{Stat, fstatfs};
 
 use super::node::Node;
@@ -73,8 +74,8 @@ impl Links {
     #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
     pub(super) fn claim(&self, stat: &Stat) -> Claim<'_> {
         let inode = (stat.st_dev as u64, stat.st_ino as u64);
-        let mut inodes = self.lock();
         loop {
+            let mut inodes = self.lock();
             match inodes.get(&inode) {
                 None => {
                     inodes.insert(inode, State::Busy);
@@ -82,7 +83,14 @@ impl Links {
                 }
                 Some(State::Placed(placed)) => return Claim::Placed(placed.clone()),
                 Some(State::Busy) => {
-                    inodes = self.changed.wait(inodes).unwrap_or_else(PoisonError::into_inner);
+                    drop(inodes);
+                    // Who places it may be waiting for its turn.
+                    aside(|| {
+                        let busy = |inodes: &mut HashMap<Inode, State>| {
+                            matches!(inodes.get(&inode), Some(State::Busy))
+                        };
+                        drop(self.changed.wait_while(self.lock(), busy));
+                    });
                 }
             }
         }

@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use bkctld_sys::tree::open_dir;
+use bkctld_sys::tree::{aside, open_dir};
 use bkctld_sys::xattr::drop_inherited_acls;
 use rustix::fs::{Mode, fstat, mkdirat, syncfs};
 
@@ -64,7 +64,7 @@ pub(super) fn build(
     let begun = signature::ctime(&fstat(&new).context("cannot look at", &path)?);
     // A page that a process has mapped and made dirty can be written again without a new ctime,
     // until it is written out. From here on, every later change shows.
-    syncfs(&live).context("cannot sync", &path)?;
+    aside(|| syncfs(&live)).context("cannot sync", &path)?;
 
     let (inc, previous) = previous(inc_dir, incs).unzip();
     match inc {
@@ -103,7 +103,7 @@ pub(super) fn build(
     }
     writer.finish(top_inode, top_block).context("cannot write", &index_path).map_err(shortage_said)?;
     // Once for everything: after a crash an inc that has its name has all its data too.
-    syncfs(&new_again).context("cannot sync", &path)?;
+    aside(|| syncfs(&new_again)).context("cannot sync", &path)?;
     Ok(built)
 }
 
@@ -157,7 +157,7 @@ pub(super) fn copy_whole(
     let begun = signature::ctime(&fstat(&new).context("cannot look at", path)?);
     let build = Build::new(live, again(&new)?, None, Writer::new(no_index), begun, progress, path)?;
     let (_, _, built) = build.run(threads)?;
-    syncfs(&new).context("cannot sync", path)?;
+    aside(|| syncfs(&new)).context("cannot sync", path)?;
     Ok(built.warnings)
 }
 

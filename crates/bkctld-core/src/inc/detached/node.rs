@@ -16,9 +16,13 @@ use rustix::io::Errno;
 use super::copy::is_shortage;
 use super::index::Block;
 
-/// How many directories one making keeps open between tasks. Deeper ones are opened again from the
-/// nearest that is open, so that no tree, however deep, takes the descriptors that other jails need.
+/// How many directories one making keeps open between tasks. Others are opened again from the nearest that
+/// is open, so that no tree takes the descriptors that other jails need.
 const HELD: usize = 64;
+
+/// Every so many levels one is kept open all the same: what is opened again is never far from there, however
+/// deep a client's tree is.
+const STRIDE: usize = 64;
 
 /// One directory.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(super) struct Node {
     pub(super) stat: Stat,
     pub(super) xattrs: Xattrs,
     held: Mutex<Option<Arc<Open>>>,
+    /// Whether it counts for the budget that it is.
+    counts: bool,
     pending: AtomicUsize,
     block: Mutex<Block>,
 }
@@ -79,12 +85,13 @@ impl Node {
             stat,
             xattrs,
             held: Mutex::new(Some(open)),
+            counts: false,
             pending: AtomicUsize::new(1),
             block: Mutex::default(),
         })
     }
 
-    /// A subdirectory, whose descriptors are held if the budget allows.
+    /// A subdirectory, whose descriptors are held if the budget allows or it is so many levels deep.
     pub(super) fn below(
         parent: &Arc<Node>,
         name: &CStr,
@@ -93,14 +100,17 @@ impl Node {
         open: &Arc<Open>,
         budget: &Budget,
     ) -> Arc<Node> {
-        let held = budget.take().then(|| open.clone());
+        let depth = parent.depth + 1;
+        let counts = budget.take();
+        let held = (counts || depth.is_multiple_of(STRIDE)).then(|| open.clone());
         Arc::new(Node {
             parent: Some(parent.clone()),
             name: name.to_owned(),
-            depth: parent.depth + 1,
+            depth,
             stat,
             xattrs,
             held: Mutex::new(held),
+            counts,
             pending: AtomicUsize::new(1),
             block: Mutex::default(),
         })
@@ -136,7 +146,7 @@ impl Node {
 
     /// Lets go of the descriptors.
     pub(super) fn close(&self, budget: &Budget) {
-        if self.parent.is_some() && self.lock_held().take().is_some() {
+        if self.parent.is_some() && self.lock_held().take().is_some() && self.counts {
             budget.give();
         }
     }

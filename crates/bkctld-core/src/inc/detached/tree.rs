@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bkctld_sys::tree::{Entry, Listing, list, open_dir, work};
+use bkctld_sys::tree::{Entry, Listing, list, open_dir, pass, work};
 use bkctld_sys::xattr::Xattrs;
 use rustix::fs::{AtFlags, FileType, Mode, fstat, mkdirat, statat};
 
@@ -246,6 +246,7 @@ impl<'a> Build<'a> {
             if self.copier.given_up() {
                 return;
             }
+            pass();
             if let Err(halt) = self.name(here, entry, &mut block, found) {
                 self.halted(here.node, entry.name, halt);
             }
@@ -363,22 +364,23 @@ impl<'a> Build<'a> {
             }
             Halt::Skip(Skip::Unreadable(error)) => format!("not copied, since it cannot be read: {error}"),
         };
-        self.warnings.add(&node.path_of(name), &what);
+        self.warnings.add(|| node.path_of(name), &what);
     }
 
     /// Notes that a file changed while it was copied.
     pub(super) fn changed(&self, node: &Node, name: &CStr) {
-        self.warnings.add(&node.path_of(name), "changed while it was copied");
+        self.warnings.add(|| node.path_of(name), "changed while it was copied");
     }
 
     /// Notes that a file may have been changing while it was copied, without a sign of it.
     pub(super) fn being_written(&self, node: &Node, name: &CStr) {
-        self.warnings.add(&node.path_of(name), "open for writing while it was copied, so maybe half written");
+        self.warnings
+            .add(|| node.path_of(name), "open for writing while it was copied, so maybe half written");
     }
 
     /// Notes that the inc's file system did not take all attributes.
     pub(super) fn attributes_lost(&self, node: &Node, name: &CStr, error: &io::Error) {
-        self.warnings.add(&node.path_of(name), &format!("attributes not kept: {error}"));
+        self.warnings.add(|| node.path_of(name), &format!("attributes not kept: {error}"));
     }
 
     fn path_of(&self, node: &Node, name: &CStr) -> std::path::PathBuf {

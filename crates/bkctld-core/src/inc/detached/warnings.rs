@@ -1,6 +1,6 @@
 //! What an inc lacks, collected by the threads that make it.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// How many are told in full: a client can cause as many as it likes.
@@ -13,11 +13,12 @@ const PATH: usize = 300;
 pub(super) struct Warnings(Mutex<(Vec<String>, u64)>);
 
 impl Warnings {
-    /// Notes what happened to which path, given from the jail's directory.
-    pub(super) fn add(&self, path: &Path, what: &str) {
+    /// Notes what happened to which path, given from the jail's directory. It is asked for only where it is
+    /// told: to put one together takes as long as it is deep.
+    pub(super) fn add(&self, path: impl FnOnce() -> PathBuf, what: &str) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.0.len() < TOLD {
-            let path = crate::text::path(path).to_string();
+            let path = crate::text::path(&path()).to_string();
             let shown: String = path.chars().take(PATH).collect();
             let dots = if shown.len() < path.len() { "…" } else { "" };
             inner.0.push(format!("{shown}{dots}: {what}"));
