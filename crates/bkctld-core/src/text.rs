@@ -71,9 +71,20 @@ pub fn bytes(bytes: u64) -> String {
     format!("{value:.1} {}", units[unit])
 }
 
+/// A number of things: `1 inc`, `2 incs`.
+pub fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "inc")), ["0 incs", "1 inc", "2 incs"]);
+    }
 
     #[test]
     fn a_number_of_bytes_has_the_unit_that_it_is_read_in() {

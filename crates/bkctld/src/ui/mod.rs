@@ -82,14 +82,14 @@ impl Ui {
         self.terminal && self.verbosity > Verbosity::Quiet
     }
 
-    /// Whether a person reads both results and messages, rather than a program one of them.
+    /// Whether a person reads the result, rather than a program.
     pub fn read_by_a_person(&self) -> bool {
-        self.terminal && io::stdout().is_terminal() && !self.json
+        io::stdout().is_terminal() && !self.json
     }
 
     /// Whether it is said what comes next: to a person, unless told to be quiet.
     pub fn guides(&self) -> bool {
-        self.read_by_a_person() && self.verbosity > Verbosity::Quiet
+        self.terminal && self.read_by_a_person() && self.verbosity > Verbosity::Quiet
     }
 
     /// A line of the result.

@@ -143,13 +143,18 @@ as_root! {
             .shows("isolation       full")
             .shows("ago, from 127.0.0.1: rsync-push, exit status 0, closed, ")
             .shows("from 127.0.0.1: command 'echo in; cat'")
-            .shows("policy          4 by day, 2 by month")
+            .shows("policy          4 rules by day, 2 by month")
             .shows(&format!("incs            3, from 2020-01-01-00 to {kept}"))
             .shows("rm now          deletes 2: 2020-01-01-00, 2020-01-02-00");
         drop(held);
         let dry = server.bkctld(&["-n", "rm", "a"]).ok().lines();
         let goes = dry.iter().filter(|line| line.starts_with("delete ")).count();
         assert_eq!(goes, 2, "what is shown is what rm does: {} {dry:?}", shown.told());
+        // The table is for programs, and errors elsewhere are no program.
+        let mut command = Command::new("sh");
+        server.environment(&mut command);
+        command.args(["-euc", &format!("{BKCTLD} status b 2>/dev/null")]);
+        OnTerminal::start(command).finish().exits(0).shows("jail b");
         on_terminal(&server, &["status", "b"]).exits(0).shows("state           off").shows("none, so nobody can log in: bkctld key b FILE");
     }
 
@@ -170,6 +175,22 @@ as_root! {
         let json = on_terminal(&server, &["--json", "status", "a"]).exits(0);
         assert!(json.written.starts_with("{\"version\""), "{}", json.told());
         on_terminal(&server, &["status", "nobody"]).exits(1).shows("no jail named 'nobody'");
+    }
+
+    fn what_an_old_jail_has_as_its_keys_is_not_opened() {
+        let server = Server::on(FsKind::Ext4);
+        let old = server.jail("old");
+        for dir in ["etc/ssh", "root/.ssh", "var/backup"] {
+            fs::create_dir_all(old.join(dir)).unwrap();
+        }
+        write(&old.join("etc/ssh/sshd_config"), "Port 2300\nAllowUsers root@0.0.0.0/0\n");
+        // Whoever opened it would wait for ever.
+        sh(&format!("mkfifo {}", old.join("root/.ssh/authorized_keys").display()));
+        on_terminal(&server, &["status", "old"])
+            .exits(0)
+            .shows("port            2300")
+            .shows("keys            cannot be told: the jail is of another format")
+            .shows("format version 1");
     }
 
     fn what_a_client_wrote_steers_no_terminal() {

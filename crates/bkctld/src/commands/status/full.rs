@@ -57,6 +57,8 @@ impl Facts {
 }
 
 fn keys(jail: &Jail) -> std::result::Result<Vec<Key>, String> {
+    // In an older format the file is the client's, and may be anything.
+    jail.require_current_format().map_err(|_| "the jail is of another format".to_owned())?;
     let path = jail.authorized_keys();
     let content = file::read_if_there(&path).map_err(|error| error.to_string())?.unwrap_or_default();
     let is_key = |line: &[u8]| !line.trim_ascii().is_empty() && !line.trim_ascii().starts_with(b"#");
@@ -146,7 +148,9 @@ fn isolation(isolation: Isolation) -> &'static str {
 fn policy(retention: Retention) -> String {
     match retention {
         Retention::None => "none".to_owned(),
-        Retention::Counted { days, months } => format!("{days} by day, {months} by month"),
+        Retention::Counted { days, months } => {
+            format!("{} by day, {months} by month", text::count(days, "rule"))
+        }
     }
 }
 
@@ -164,7 +168,7 @@ fn next_expiry(expiry: &Expiry) -> String {
         Expiry::NoPolicy => "deletes nothing: there is no policy".to_owned(),
         Expiry::NoRule => "deletes nothing: the policy has no rule".to_owned(),
         Expiry::BadLine(line) => format!("deletes nothing: {line}"),
-        Expiry::Deletes(incs) if incs.is_empty() => "deletes nothing: the policy keeps them all".to_owned(),
+        Expiry::Deletes(incs) if incs.is_empty() => "deletes nothing".to_owned(),
         Expiry::Deletes(incs) => {
             let names = some_of(incs.iter().map(ToString::to_string).collect());
             format!("deletes {}: {}", incs.len(), names.join(", "))
@@ -235,8 +239,7 @@ fn span(from: Timestamp, to: Timestamp) -> String {
         7200..172_800 => (seconds / 3600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {unit}{plural}")
+    text::count(usize::try_from(number).unwrap_or_default(), unit)
 }
 
 #[cfg(test)]
@@ -330,10 +333,7 @@ mod tests {
         assert_eq!(incs, "20, from 2026-01-10-02 to 2026-01-29-02");
         assert!(goes.starts_with("deletes 20: 2026-01-10-02, ") && goes.ends_with(", and 15 more"), "{goes}");
         let (incs, goes) = told(&names[..1], Expiry::Deletes(Vec::new()));
-        assert_eq!(
-            (incs.as_str(), goes.as_str()),
-            ("1: 2026-01-10-02", "deletes nothing: the policy keeps them all")
-        );
+        assert_eq!((incs.as_str(), goes.as_str()), ("1: 2026-01-10-02", "deletes nothing"));
         let (incs, goes) = told(&[], Expiry::NoRule);
         assert_eq!((incs.as_str(), goes.as_str()), ("none", "deletes nothing: the policy has no rule"));
     }
