@@ -42,12 +42,12 @@ fn next_steps(jail: &Jail) -> Result<String, Failure> {
     let push = FirstPush::new(jail, &server)?;
     Ok(format!(
         "\
-Next, here. The client's public key: paste it, then press Ctrl-D
+Next, the client's public key (paste it, then press Ctrl-D):
     bkctld key {name} -
-The client's address in place of ADDRESS; without this line every address may connect
+the client's address in place of ADDRESS (without this every address may connect), and on:
     bkctld ip {name} ADDRESS
     bkctld start {name}
-Then the first push, as root on the client
+Then the first push, as root on the client:
     {}
     {}",
         push.trust, push.push

@@ -1,13 +1,13 @@
 //! `key`: the keys that may log in.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use bkctld_core::JailName;
 use bkctld_core::error::IoContext;
 use bkctld_core::file;
 use bkctld_core::jail::Keys;
 use bkctld_core::lock::Lock;
+use bkctld_core::{JailName, text};
 use clap::Args;
 use serde::Serialize;
 
@@ -55,16 +55,20 @@ fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
 
 fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome, Failure> {
     let jail = context.jail(name)?;
+    if file == Path::new("-") && io::stdin().is_terminal() {
+        context.ui.show_notice("the public keys, one a line; Ctrl-D on a line of its own ends them");
+    }
     let content = read(file)?;
     let keys = Keys::check(file, &content)?;
     let count = keys.keys().len();
+    let counted = text::count(count, "key");
     if context.settings.dry_run {
-        let message = format_args!("would give jail '{name}' this many keys: {count}");
+        let message = format_args!("would give jail '{name}' {counted} in place of its own");
         return Ok(Outcome::new(Ended::Would, message).with("keys", count));
     }
     let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
     file::replace(&jail.authorized_keys(), 0o600, keys.content())?;
-    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has new keys: {count}")).with("keys", count))
+    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has {counted} now")).with("keys", count))
 }
 
 /// Reads the administrator's file, or standard input, up to the limit of such files.
@@ -72,7 +76,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     if path != Path::new("-") {
         return match file::read_if_there(path)? {
             Some(content) => Ok(content),
-            None => Err(Failure::error(format!("no key file {}", bkctld_core::text::path(path)))),
+            None => Err(Failure::error(format!("no key file {}", text::path(path)))),
         };
     }
     let mut content = Vec::new();

@@ -1,7 +1,7 @@
 //! `remove`: a jail with all that belongs to it.
 
 use bkctld_core::lock::Lock;
-use bkctld_core::{Jail, JailName, inc, lifecycle};
+use bkctld_core::{Jail, JailName, inc, lifecycle, text};
 use bkctld_sandbox::service;
 
 use super::JailOrAll;
@@ -51,7 +51,9 @@ fn incs(context: &Context, name: &JailName) -> String {
     match inc::list(&Jail::new(&context.settings, name.clone())).as_deref() {
         Ok([]) => String::new(),
         Ok([one]) => format!("inc {one}"),
-        Ok(incs @ [oldest, .., newest]) => format!("{} incs, from {oldest} to {newest}", incs.len()),
+        Ok(incs @ [oldest, .., newest]) => {
+            format!("{}, from {oldest} to {newest}", text::count(incs.len(), "inc"))
+        }
         Err(error) => format!("incs ({error})"),
     }
 }

@@ -7,7 +7,7 @@ use bkctld_core::lock::Lock;
 use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Plan, Policy, PolicyFile};
-use bkctld_core::{Error, Jail, JailName, inc};
+use bkctld_core::{Error, Jail, JailName, inc, text};
 use serde_json::json;
 
 use super::SomeJails;
@@ -54,7 +54,7 @@ fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Out
         }
         PolicyFile::Bad(lines) => return Err(bad_policy(name, &lines)),
         PolicyFile::Empty { path } if !context.settings.force => {
-            let path = bkctld_core::text::path(&path);
+            let path = text::path(&path);
             return Err(Failure::error(format!(
                 "jail '{name}': {path}: the policy has no rule, so nothing is deleted (-f deletes every inc)"
             )));
@@ -108,8 +108,8 @@ fn would(name: &JailName, plan: &Plan) -> Outcome {
 }
 
 fn outcome(ended: Ended, name: &JailName, plan: &Plan) -> Outcome {
-    let (kept, deleted) = (plan.kept().count(), plan.deleted().count());
-    with_plan(Outcome::new(ended, format_args!("jail '{name}': {deleted} incs deleted, {kept} kept")), plan)
+    let (kept, deleted) = (plan.kept().count(), text::count(plan.deleted().count(), "inc"));
+    with_plan(Outcome::new(ended, format_args!("jail '{name}': {deleted} deleted, {kept} kept")), plan)
 }
 
 /// The plan for programs: every inc, what becomes of it, and why.

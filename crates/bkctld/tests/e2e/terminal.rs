@@ -193,6 +193,18 @@ as_root! {
             .shows("format version 1");
     }
 
+    fn keys_are_asked_for_where_they_are_to_be_typed() {
+        let server = Server::on(FsKind::Ext4);
+        server.bkctld(&["init", "a"]).ok();
+        let key = fs::read_to_string(Client::make_key(&server, "a").join("id.pub")).unwrap();
+        let mut typed = begin(&server, &["key", "a", "-"]);
+        typed.answers("Ctrl-D on a line of its own ends them", &format!("{key}\u{4}"));
+        typed.finish().exits(0).shows("jail 'a' has 1 key now");
+        assert_eq!(server.bkctld(&["key", "a"]).ok().out(), key);
+        let piped = server.bkctld_reading(key.as_bytes(), &["-v", "key", "a", "-"]).ok();
+        assert!(!piped.err().contains("Ctrl-D"), "{}", piped.told());
+    }
+
     fn what_a_client_wrote_steers_no_terminal() {
         let server = Server::on(FsKind::Ext4);
         server.set("JAIL_PROGRAMS", TOOLS);
