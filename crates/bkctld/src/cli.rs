@@ -73,14 +73,15 @@ struct Options {
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    let matches = definition().try_get_matches_from(with_command_of_name(arguments));
+    let words = with_command_of_name(arguments);
+    let matches = definition().try_get_matches_from(&words);
     match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => dispatch(cli),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             plain_ui().text(error.render());
             Exit::Done.into()
         }
-        Err(error) => wrong_usage(&usage::told(&error)),
+        Err(error) => wrong_usage(&usage::told(&error, &definition(), words.get(1..).unwrap_or_default())),
     }
 }
 

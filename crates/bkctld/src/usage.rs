@@ -1,10 +1,13 @@
 //! Wrong usage: what is wrong, what was perhaps meant, the usage, and where the help is. The help itself
 //! would bury that.
 
+use std::ffi::OsString;
+
 use bkctld_core::text;
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
-use crate::help::USAGE;
+use crate::help::{self, USAGE};
 
 /// The longest word that is repeated whole, in characters.
 const WORD: usize = 60;
@@ -14,8 +17,8 @@ pub fn no_command() -> String {
     lines("no command given", None)
 }
 
-/// What to say of a command line that is not understood.
-pub fn told(error: &Error) -> String {
+/// What to say of a command line that is not understood; `words` are its words behind the program's name.
+pub fn told(error: &Error, cli: &Command, words: &[OsString]) -> String {
     // Of a value of the wrong form the reason says it all.
     if error.kind() == ErrorKind::ValueValidation
         && let Some(reason) = std::error::Error::source(error)
@@ -23,10 +26,12 @@ pub fn told(error: &Error) -> String {
         return format!("bkctld: {reason}\n");
     }
     let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => Some(usage.to_string()),
-        _ => None,
+        Some(ContextValue::StyledStr(usage)) => usage.to_string().strip_prefix("Usage: ").map(str::to_owned),
+        // Of a wrong value clap does not say whose it is. The help of the options is that of the program.
+        _ if one(error, ContextKind::InvalidArg).is_some_and(|argument| argument.starts_with('-')) => None,
+        _ => words.iter().find_map(|word| cli.find_subcommand(word)).map(help::usage),
     };
-    lines(&what_is_wrong(error), usage.as_deref().and_then(|line| line.strip_prefix("Usage: ")))
+    lines(&what_is_wrong(error), usage.as_deref())
 }
 
 /// `usage` is that of a command, if one was named.
@@ -76,7 +81,7 @@ fn wrong_value(error: &Error, name: &str) -> String {
         (true, true) => format!("{name}: the value is missing"),
         (true, false) => format!("{name}: the value is missing: {}", known.join(" or ")),
         (false, true) => format!("{name}: not '{value}'"),
-        (false, false) => format!("{name}: not '{value}' but {}", known.join(" or ")),
+        (false, false) => format!("'{value}' is none of {}", known.join(", ")),
     }
 }
 
@@ -114,11 +119,15 @@ fn shown(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use crate::cli;
 
     fn wrong(line: &str) -> String {
-        let words = std::iter::once("bkctld").chain(line.split(' ').filter(|word| !word.is_empty()));
-        super::told(&cli::definition().try_get_matches_from(words).unwrap_err())
+        let words = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from);
+        let words: Vec<OsString> = std::iter::once("bkctld".into()).chain(words).collect();
+        let error = cli::definition().try_get_matches_from(&words).unwrap_err();
+        super::told(&error, &cli::definition(), &words[1..])
     }
 
     #[test]
@@ -136,6 +145,7 @@ mod tests {
             ("init a b", "'b' is one argument too many"),
             ("list --config", "--config FILE: the value is missing"),
             ("-f -f list", "--force is given twice"),
+            ("check-incs frist", "'frist' is none of all, last"),
             ("-q -v list", "--quiet and --verbose exclude each other"),
             ("--force=1 list", "--force takes no value"),
             ("list \u{1b}[31m", "'\\u{1b}[31m' is one argument too many"),
@@ -155,6 +165,8 @@ mod tests {
     fn the_usage_is_that_of_the_command_that_was_named() {
         assert!(wrong("rename a").contains("Usage: bkctld [options] rename OLD NEW\n'bkctld rename --help'"));
         assert!(wrong("-f port").contains("Usage: bkctld [options] port JAIL [N|auto]\n"));
+        assert!(wrong("-f check-incs frist").contains("Usage: bkctld [options] check-incs [all|last]\n"));
+        assert!(wrong("list --config").contains("Usage: bkctld [options] <command> [arguments]\n"));
         assert!(wrong("statsu").contains("Usage: bkctld [options] <command> [arguments]\n'bkctld --help'"));
     }
 
