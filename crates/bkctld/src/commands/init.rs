@@ -42,12 +42,13 @@ fn next_steps(jail: &Jail) -> Result<String, Failure> {
     let push = FirstPush::new(jail, &server)?;
     Ok(format!(
         "\
-Next, the client's public key (paste it, then press Ctrl-D):
+Next, its client's public key (paste it, then press Ctrl-D):
     bkctld key {name} -
-the client's address in place of ADDRESS (without this every address may connect), and on:
+Its address in place of ADDRESS (without this every address may connect):
     bkctld ip {name} ADDRESS
+Then it can be started:
     bkctld start {name}
-Then the first push, as root on the client:
+The first push, as root on the client:
     {}
     {}",
         push.trust, push.push

@@ -102,7 +102,12 @@ pub fn lines(status: &Status, facts: &Facts, now: &Zoned) -> Vec<String> {
     let never = || "none".to_owned();
     tell("last session", vec![last.map_or_else(never, |record| finished(record, now))]);
     let push = facts.last_push.as_ref();
-    tell("last good push", vec![push.map_or_else(never, |record| finished(record, now))]);
+    // Mostly it is that one.
+    let good = |push: &SessionRecord| match last {
+        Some(last) if last.id == push.id => "the last session".to_owned(),
+        _ => finished(push, now),
+    };
+    tell("last good push", vec![push.map_or_else(never, good)]);
     tell("policy", vec![policy(status.retention)]);
     tell("incs", vec![incs(&facts.incs)]);
     tell("rm now", vec![next_expiry(&facts.expiry)]);
@@ -227,7 +232,10 @@ fn ago(time: Timestamp, now: &Zoned) -> String {
     if time > now.timestamp() {
         return "by a clock that was ahead".to_owned();
     }
-    format!("{} ago", span(time, now.timestamp()))
+    match now.timestamp().duration_since(time).as_secs() {
+        ..60 => "just now".to_owned(),
+        _ => format!("{} ago", span(time, now.timestamp())),
+    }
 }
 
 /// How long it is from one to the other, in the unit in which one speaks of it.
@@ -314,6 +322,18 @@ mod tests {
             "2026-03-01 02:00, 9 hours ago, from 2001:db8::1: rsync-push, exit status 0, closed, 1.5 GiB in, \
              4.0 KiB out, took 90 seconds"
         );
+        assert_eq!(ago("2026-03-01T11:59:30Z".parse().unwrap(), &now()), "just now");
+        let told = |last: &SessionRecord, push: &SessionRecord| {
+            let status = Status {
+                sessions: Some(Sessions { active: Vec::new(), last: Some(last.clone()) }),
+                ..status()
+            };
+            let facts = Facts { last_push: Some(push.clone()), ..facts() };
+            value(&lines(&status, &facts, &now()), "last good push")
+        };
+        let other = SessionRecord { id: "3-4".to_owned(), ..pushed.clone() };
+        assert_eq!(told(&pushed, &pushed), "the last session");
+        assert_eq!(told(&other, &pushed), finished(&pushed, &now()));
         pushed.begin = "2027-03-01T02:00:00Z".parse().unwrap();
         pushed.end = None;
         assert!(finished(&pushed, &now()).starts_with("2027-03-01 02:00, by a clock that was ahead, from "));
