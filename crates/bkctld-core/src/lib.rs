@@ -22,6 +22,7 @@ pub mod original;
 pub mod overview;
 pub mod progress;
 pub mod retention;
+pub mod root_only;
 pub mod runtime;
 pub mod session;
 pub mod sizes;

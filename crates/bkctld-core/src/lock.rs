@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
-use crate::{lock_dir, text};
+use crate::{lock_dir, root_only, text};
 
 /// So often somebody who only asks may be in the way of one who takes the lock.
 const ASKERS: u32 = 100;
@@ -152,7 +152,7 @@ fn checked(opened: Result<OwnedFd, Errno>, path: &Path) -> Result<File> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(planted("no regular file"));
     }
-    if stat.st_nlink > 1 || !lock_dir::is_ours(&stat) {
+    if stat.st_nlink > 1 || !root_only::is_ours(&stat) {
         return Err(planted("somebody else's file"));
     }
     Ok(File::from(fd))

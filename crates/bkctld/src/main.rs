@@ -16,7 +16,12 @@ mod usage;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use rustix::fs::Mode;
+
 fn main() -> ExitCode {
+    // Whatever root's own umask is, nothing becomes writable for others, not for a moment.
+    let umask = rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    rustix::process::umask(umask | Mode::WGRP | Mode::WOTH);
     let arguments: Vec<OsString> = std::env::args_os().collect();
     daemon::run_if_asked(&arguments)
         .or_else(|| completion::run_if_asked(&arguments))

@@ -10,6 +10,7 @@
 mod support;
 
 mod archive;
+mod attacks_by_other_users;
 mod attacks_from_inside;
 mod attacks_on_history;
 mod bad_input;

@@ -11,6 +11,7 @@ mod services;
 mod sources;
 mod subvolumes;
 mod unfinished;
+mod writable;
 
 use std::fmt::Display;
 
@@ -48,6 +49,7 @@ pub fn setup(
         }
     }
     closed::check(settings, &mut parts);
+    writable::check(settings, &mut parts);
     unfinished::check(settings, &mut parts);
     operations::check(settings, now, locks, &mut parts);
     sources::check(&mut parts);
