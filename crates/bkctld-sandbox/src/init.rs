@@ -52,6 +52,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Processes of one user of the jail, over all sessions.
 const MAX_PROCESSES: u64 = 512;
 const MAX_FILES: u64 = 4096;
+/// None is written with that little, and a handler of core files (a `core_pattern` that begins with `|`), which
+/// would be started as root on the server, is not: 0 stops files only, 1 stops the handler too.
+const CORE_BYTES: u64 = 1;
 /// Sessions go before anything else of the server when memory runs out.
 const OOM_SCORE: &str = "500";
 
@@ -118,7 +121,7 @@ const COMPAT_CAPABILITIES: CapabilitySet =
 
 fn give_up_power(isolation: Isolation, ids: Option<&IdRange>) -> Result<()> {
     let limit = |what, value| setrlimit(what, Rlimit { current: Some(value), maximum: Some(value) });
-    limit(Resource::Core, 0).step("limits")?;
+    limit(Resource::Core, CORE_BYTES).step("limits")?;
     limit(Resource::Nofile, MAX_FILES).step("limits")?;
     limit(Resource::Nproc, MAX_PROCESSES).step("limits")?;
     if let Some(ids) = ids {

@@ -54,9 +54,14 @@ pub(super) fn ret(value: u32) -> Instruction {
 const REFUSE: Instruction = Instruction { code: RETURN, if_true: 0, if_false: 0, k: RET_ERRNO | EPERM };
 
 /// The low half of an argument. All arguments that are looked at are 32 bits to the kernel, which
-/// ignores the rest.
+/// ignores the rest, but for pointers.
 fn argument(index: u32) -> Instruction {
     statement(LOAD, ARGUMENTS + 8 * index)
+}
+
+/// The upper half of a pointer.
+fn upper_half(index: u32) -> Instruction {
+    statement(LOAD, ARGUMENTS + 8 * index + 4)
 }
 
 pub(super) struct Assembler(Vec<Instruction>);
@@ -100,6 +105,23 @@ impl Assembler {
             body.extend([branch(IF_EQUAL, value, 0, 1), REFUSE]);
         }
         body.push(ret(RET_ALLOW));
+        self.on(number, &body);
+    }
+
+    /// Refuses the call where `arg` is `value` and the pointer `unless_null` leads somewhere.
+    pub(super) fn refuse_with_pointer(&mut self, number: u32, arg: u32, value: u32, unless_null: u32) {
+        let body = [
+            argument(arg),
+            branch(IF_EQUAL, value, 1, 0),
+            ret(RET_ALLOW),
+            argument(unless_null),
+            branch(IF_EQUAL, 0, 1, 0),
+            REFUSE,
+            upper_half(unless_null),
+            branch(IF_EQUAL, 0, 1, 0),
+            REFUSE,
+            ret(RET_ALLOW),
+        ];
         self.on(number, &body);
     }
 

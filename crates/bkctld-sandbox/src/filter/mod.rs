@@ -121,6 +121,17 @@ const PERSONALITIES: &[u32] = &[0, 0xffff_ffff];
 const DEVICES: &[u32] = &[0o060000, 0o020000];
 const KIND: u32 = 0o170000;
 
+/// `madvise` that tells the kernel a page of the server's memory is broken: HWPOISON, SOFT_OFFLINE.
+const BREAKING: &[u32] = &[100, 101];
+
+/// The class of an `ioprio_set` in its argument, and the one that goes before all others of the server:
+/// real time.
+const IO_CLASS: u32 = 7 << 13;
+const IO_REAL_TIME: &[u32] = &[1 << 13];
+
+/// The limit of core files, which `init` has set.
+const RLIMIT_CORE: u32 = 4;
+
 /// The filter of everything in the sandbox.
 pub(crate) fn refusals(isolation: Isolation) -> Vec<Instruction> {
     let mut program = Assembler::knowing_up_to(LAST_KNOWN);
@@ -131,6 +142,11 @@ pub(crate) fn refusals(isolation: Isolation) -> Vec<Instruction> {
     program.refuse(nr::__NR_clone3, ENOSYS);
     program.refuse_if_any_bit(nr::__NR_clone, 0, NEW_NAMESPACE);
     program.allow_only(nr::__NR_personality, 0, PERSONALITIES, EPERM);
+    program.refuse_some(nr::__NR_madvise, 2, u32::MAX, BREAKING);
+    program.refuse_some(nr::__NR_ioprio_set, 2, IO_CLASS, IO_REAL_TIME);
+    program.refuse_some(nr::__NR_setrlimit, 0, u32::MAX, &[RLIMIT_CORE]);
+    // Reading it stays allowed.
+    program.refuse_with_pointer(nr::__NR_prlimit64, 1, RLIMIT_CORE, 2);
     sockets::bound(&mut program);
     ioctls::bound(&mut program);
     if isolation == Isolation::Full {
@@ -255,6 +271,28 @@ mod tests {
             assert_eq!(full(nr::__NR_mknodat, &[0, 0, mode]), verdict);
             assert_eq!(compat(nr::__NR_mknodat, &[0, 0, mode]), Ok(()));
         }
+    }
+
+    #[test]
+    fn the_limit_of_core_files_can_be_read_and_not_set() {
+        let set = |number, args: &[u64]| judge_in_both(number, args);
+        assert_eq!(set(nr::__NR_setrlimit, &[4, 0x1000]), Err(EPERM));
+        assert_eq!(set(nr::__NR_setrlimit, &[7, 0x1000]), Ok(()));
+        assert_eq!(set(nr::__NR_prlimit64, &[0, 4, 0, 0x1000]), Ok(()));
+        assert_eq!(set(nr::__NR_prlimit64, &[0, 7, 0x1000, 0]), Ok(()));
+        // The pointer's upper half alone, too.
+        for pointer in [1, 0x1000, 1 << 32, 0x7fff_0000_0000, u64::MAX] {
+            assert_eq!(set(nr::__NR_prlimit64, &[0, 4, pointer, 0]), Err(EPERM), "{pointer:#x}");
+        }
+    }
+
+    #[test]
+    fn neither_broken_memory_nor_real_time_is_asked_for() {
+        let io = |class: u64| judge_in_both(nr::__NR_ioprio_set, &[1, 0, class << 13 | 4]);
+        assert_eq!((io(0), io(1), io(2), io(3)), (Ok(()), Err(EPERM), Ok(()), Ok(())));
+        let advise = |advice: u64| judge_in_both(nr::__NR_madvise, &[0, 0, advice]);
+        assert!((0..=25).all(|advice| advise(advice).is_ok()));
+        assert_eq!((advise(100), advise(101)), (Err(EPERM), Err(EPERM)));
     }
 
     #[test]

@@ -161,5 +161,38 @@ void probe_calls(void) {
     nodes();
 }
 
+/* With a core limit of 1 the kernel starts no handler of core files; with any other it does, even with 0. */
+static void core_files(void) {
+    struct rlimit now, zero = {0, 0}, one = {1, 1}, large = {RLIM_INFINITY, RLIM_INFINITY};
+    TRY("limit", "read the limit of core files", getrlimit(RLIMIT_CORE, &now), 0);
+    TRY("limit", "it is 1 and 1", now.rlim_cur == 1 && now.rlim_max == 1 ? 0 : (errno = ERANGE, -1), 0);
+    const struct rlimit *const limits[] = {&zero, &one, &large};
+    for (size_t at = 0; at < sizeof limits / sizeof *limits; at++) {
+        TRY("limit", "prlimit64 of core files", syscall(SYS_prlimit64, 0L, (long)RLIMIT_CORE, limits[at], 0L), EPERM);
+        TRY("limit", "prlimit64 of init's", syscall(SYS_prlimit64, 1L, (long)RLIMIT_CORE, limits[at], 0L), EPERM);
+        TRY("limit", "prlimit64 with more bits", syscall(SYS_prlimit64, 0L, 0x100000000L + RLIMIT_CORE, limits[at], 0L), EPERM);
+#ifdef SYS_setrlimit
+        TRY("limit", "setrlimit of core files", syscall(SYS_setrlimit, (long)RLIMIT_CORE, limits[at]), EPERM);
+#endif
+    }
+}
+
+/* What would break memory of the server, or take its disks for this session. */
+static void breaking(void) {
+    long size = sysconf(_SC_PAGESIZE);
+    char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *page = 1;
+    TRY("limit", "madvise: a broken page", syscall(SYS_madvise, page, size, 100L), EPERM);
+    TRY("limit", "madvise: a page to be retired", syscall(SYS_madvise, page, size, 101L), EPERM);
+    TRY("limit", "madvise: not needed", syscall(SYS_madvise, page, size, (long)MADV_DONTNEED), 0);
+    munmap(page, size);
+    for (long level = 0; level < 8; level++)
+        TRY("limit", "ioprio_set: real time", syscall(SYS_ioprio_set, 1L, 0L, IOPRIO_CLASS_RT << IOPRIO_CLASS_SHIFT | level), EPERM);
+    TRY("limit", "ioprio_set: best effort", syscall(SYS_ioprio_set, 1L, 0L, IOPRIO_CLASS_BE << IOPRIO_CLASS_SHIFT | 7L), 0);
+    TRY("limit", "ioprio_set: idle", syscall(SYS_ioprio_set, 1L, 0L, (long)IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT), 0);
+}
+
 void probe_limits(void) {
+    core_files();
+    breaking();
 }
