@@ -309,8 +309,11 @@ check "package: the original takes its place again, and nothing of ours runs or 
     on web01'
 check "package: containers of the original run on under an upgrade, until their jail is restarted" inside '
     bkctld --force remove all
-    dpkg --purge bkctld
+    # The other way back: out first, then the original.
+    dpkg --remove bkctld
     dpkg -i /root/original.deb
+    installed
+    for graph in incs jails rsyncs; do is "$(/etc/munin/plugins/bkctld_$graph)" "the original: "; done
     mkdir -p /backup/jails /backup/incs
     container_jail old01 2601
     dpkg -i /root/bkctld.deb
