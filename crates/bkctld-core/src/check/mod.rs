@@ -21,7 +21,7 @@ pub use setup::setup;
 /// The report of a check over every jail; where they cannot be listed, it tells why, because a plugin
 /// that prints nothing looks like one that is not there.
 pub fn of_all(settings: &Settings, check: impl FnOnce(&[JailName]) -> Report) -> Report {
-    match jail::list(settings) {
+    match jail::list_strictly(settings) {
         Ok(names) => check(&names),
         Err(error) => Report::new(vec![Finding::new(Severity::Unknown, error)]),
     }

@@ -10,8 +10,18 @@ use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::lock::Lock;
 
-/// The jails of `JAILDIR`, sorted by name. What bears no jail's name, and links, are no jails.
+/// The jails of `JAILDIR`, sorted by name. What bears no jail's name, and links, are no jails. A freshly
+/// mounted backup partition, on which the first `init` makes `JAILDIR`, has none.
 pub fn list(settings: &Settings) -> Result<Vec<JailName>> {
+    match settings.check_dirs() {
+        Ok(missing) if missing.contains(&settings.jail_dir.as_path()) => Ok(Vec::new()),
+        _ => list_strictly(settings),
+    }
+}
+
+/// The same, but a `JAILDIR` that is not there is an error: for monitoring, to which a server whose jails
+/// were all deleted must not look like a new one.
+pub fn list_strictly(settings: &Settings) -> Result<Vec<JailName>> {
     let dir = &settings.jail_dir;
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).context("cannot read JAILDIR", dir)? {
@@ -57,24 +67,16 @@ impl Ports {
     /// A program that takes the port between this and the start of the jail has it: `start` then fails and
     /// says so. A jail that is off cannot hold its port.
     pub fn next_free(&self) -> Result<Port> {
-        free_beside(&self.taken.iter().map(|(port, _)| *port).collect())
-    }
-
-    /// The same of a server that has no jail yet.
-    pub fn first() -> Result<Port> {
-        free_beside(&BTreeSet::new())
+        let taken = self.taken.iter().map(|(port, _)| *port).collect();
+        next_free(&taken, &listening_ports()?).ok_or_else(|| {
+            Error::Refused("no port is free: jails and other programs have all of them".to_owned())
+        })
     }
 
     /// The jail that has the port.
     pub fn owner(&self, port: Port) -> Option<&JailName> {
         self.taken.iter().find(|(taken, _)| *taken == port).map(|(_, name)| name)
     }
-}
-
-fn free_beside(taken: &BTreeSet<Port>) -> Result<Port> {
-    next_free(taken, &listening_ports()?).ok_or_else(|| {
-        Error::Refused("no port is free: jails and other programs have all of them".to_owned())
-    })
 }
 
 /// See [`Ports::next_free`]: the ports that the jails have, and those that are listened on.

@@ -24,7 +24,7 @@ pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
 pub use authorized_keys::{Key, Keys};
 pub use client_file::{ClientFile, NotAFile};
 pub use closed::open_to_others;
-pub use list::{Ports, list};
+pub use list::{Ports, list, list_strictly};
 pub use name::JailName;
 pub(crate) use old_layout::OLD_DATA;
 pub use port::Port;

@@ -60,9 +60,8 @@ fn would(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
     if jail.exists() {
         return Err(bkctld_core::Error::JailExists(name.clone()).into());
     }
-    let missing = context.settings.check_dirs()?;
-    let first = missing.contains(&context.settings.jail_dir.as_path());
-    let port = if first { Ports::first()? } else { Ports::lock(&context.settings)?.next_free()? };
+    context.settings.check_dirs()?;
+    let port = Ports::lock(&context.settings)?.next_free()?;
     Ok(Outcome::new(Ended::Would, format_args!("would create jail '{name}' on port {port}"))
         .with("port", port.get()))
 }

@@ -69,6 +69,17 @@ fn state(machine: &Machine) -> [Digest; 2] {
 }
 
 as_root! {
+    fn the_first_sync_finds_nothing_but_a_freshly_mounted_partition() {
+        let (here, there) = Machine::pair(FsKind::Ext4);
+        here.set("NODE=10.9.0.2");
+        here.bkctld(&["init", "web01"]).ok();
+        for dir in ["jails", "incs"] {
+            fs::remove_dir(there.path("backup").join(dir)).unwrap();
+        }
+        here.bkctld(&["sync", "web01"]).ok();
+        assert_same(&here, &there, "web01");
+    }
+
     fn the_second_server_serves_the_same_jails_with_the_same_host_keys() {
         let (here, there) = Machine::pair(FsKind::Btrfs);
         here.set("NODE=10.9.0.2");

@@ -33,7 +33,7 @@ pub fn setup(
     disk::check(settings, &mut parts);
     firewall::check(settings, &mut parts);
     let locks = locks::check(settings, &mut parts);
-    match jail::list(settings) {
+    match jail::list_strictly(settings) {
         Ok(names) => {
             services::without_data(settings, &names, &mut parts);
             let jails: Vec<Jail> = names.into_iter().map(|name| Jail::new(settings, name)).collect();
