@@ -230,6 +230,9 @@ fn host_keys(jail: &Jail, config: &SshdConfig) -> Result<Vec<String>> {
     Ok(keys)
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -46,13 +46,13 @@ pub enum Error {
     Invalid(String),
 
     /// A line of a file is not what it must be.
-    #[error("{}:{line}: {reason}", text::path(.path))]
+    #[error("{}:{line}: {}", text::path(.path), text::printable(.reason.as_bytes()))]
     BadLine {
         /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with it; it may quote the line, and is made printable when it is shown.
         reason: String,
     },
 

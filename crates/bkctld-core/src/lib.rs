@@ -11,6 +11,9 @@ pub mod config;
 pub mod error;
 pub mod file;
 pub mod firewall;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod inc;
 pub mod jail;
 pub mod lifecycle;

@@ -31,7 +31,8 @@ pub fn printable(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Control characters (C0, DEL, C1) and the marks that turn the direction of writing.
 fn steers_a_terminal(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text fit for one field of a line that monitoring takes apart: as [`printable`], and without
@@ -77,6 +78,9 @@ pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(printable(b"a\nb\x1b[31m\x7f"), "a\\nb\\u{1b}[31m\\u{7f}");
         assert_eq!(printable(b"\xff\xc3\xa9"), "\\xffé");
         assert_eq!(printable("\u{202e}txt".as_bytes()), "\\u{202e}txt");
+        assert_eq!(printable("\u{61c}txt".as_bytes()), "\\u{61c}txt");
     }
     #[test]
     fn of_a_long_path_the_begin_is_told() {

@@ -16,6 +16,9 @@ mod accept;
 mod command;
 pub mod control;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod idrange;
 mod init;
 mod lastlog;

@@ -58,3 +58,6 @@ pub(crate) fn sign(lock: &Lock) -> Result<()> {
     };
     write().context("cannot write", lock.path())
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;

@@ -4,7 +4,7 @@
 mod canary;
 mod incs;
 mod jails;
-mod policy;
+pub(crate) mod policy;
 mod report;
 mod setup;
 

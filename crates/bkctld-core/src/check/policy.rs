@@ -135,6 +135,9 @@ fn expected_state(value: &str) -> Result<ExpectedState, String> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

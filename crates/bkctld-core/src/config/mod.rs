@@ -1,8 +1,8 @@
 //! `/etc/default/bkctld`: the settings of a server.
 
-mod read;
+pub(crate) mod read;
 mod settings;
-mod shell;
+pub(crate) mod shell;
 pub(crate) mod values;
 
 pub use read::DEFAULT_FILE;

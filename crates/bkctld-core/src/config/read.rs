@@ -220,5 +220,8 @@ fn service_manager(value: &str) -> Result<ServiceManager, String> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,10 @@ pub type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// How deep `${A:-${B:-…}}` may go: a limit on recursion, far above what anybody writes.
 const MAX_DEPTH: usize = 16;
 
+/// What all references of a text may come to, in bytes: each line can double the value of the one before, so
+/// that a text of a kilobyte would else fill any memory.
+const MAX_EXPANDED: usize = 4 << 20;
+
 /// Variables that a shell sets by itself, so that their value cannot be known here.
 const OWN_TO_SHELLS: [&str; 7] = ["IFS", "LINENO", "OPTIND", "PPID", "PS1", "PS2", "PS4"];
 
@@ -48,7 +52,8 @@ pub(crate) struct Fault {
 /// Reads a whole text. `env` answers for names that the text did not set; one that it does not
 /// know is empty, as in a shell.
 pub(crate) fn parse(text: &[u8], env: &Env<'_>) -> Result<Script, Fault> {
-    let mut parser = Parser { text, at: 0, line: 1, env, values: BTreeMap::new(), script: Script::default() };
+    let values = BTreeMap::new();
+    let mut parser = Parser { text, at: 0, line: 1, env, values, expanded: 0, script: Script::default() };
     parser.script()?;
     Ok(parser.script)
 }
@@ -59,6 +64,8 @@ struct Parser<'a> {
     line: usize,
     env: &'a Env<'a>,
     values: BTreeMap<String, Vec<u8>>,
+    /// How many bytes references were replaced by so far, those in a default that was not taken among them.
+    expanded: usize,
     script: Script,
 }
 
@@ -327,6 +334,14 @@ impl Parser<'_> {
     }
 
     fn value(&mut self, name: String) -> Parsed<Vec<u8>> {
+        let expanded = self.expanded + self.values.get(&name).map_or(0, Vec::len);
+        if expanded > MAX_EXPANDED {
+            return self.fault(&format!(
+                "with '${name}' the references add up to more than {} MiB",
+                MAX_EXPANDED >> 20
+            ));
+        }
+        self.expanded = expanded;
         let value = match self.values.get(&name) {
             Some(value) => value.clone(),
             None if OWN_TO_SHELLS.contains(&name.as_str()) => {
@@ -416,6 +431,9 @@ enum Quotes {
     None,
     Double,
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests;

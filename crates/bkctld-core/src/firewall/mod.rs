@@ -4,9 +4,9 @@
 //! Two back ends are written from the same [`Rules`]: a file that minifirewall sources
 //! (`FIREWALL_RULES`), and a table of our own in nftables (`FIREWALL=nftables`).
 
-mod nftables;
+pub(crate) mod nftables;
 mod rules;
-mod rules_file;
+pub(crate) mod rules_file;
 
 use std::path::PathBuf;
 

@@ -258,6 +258,9 @@ fn failed(output: &Output) -> Error {
     Error::Program { program: "nft".to_owned(), reason }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

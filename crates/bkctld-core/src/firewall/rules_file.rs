@@ -123,6 +123,9 @@ pub(super) fn restart() -> Result<()> {
     })
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,15 +8,15 @@
 //! deleted. Nothing else in `INCDIR/J` is ever touched.
 
 mod delete;
-mod detached;
-mod files;
+pub(crate) mod detached;
+pub(crate) mod files;
 mod list;
 mod make;
 mod name;
-mod pattern;
+pub(crate) mod pattern;
 mod protect;
-mod record;
-mod times;
+pub(crate) mod record;
+pub(crate) mod times;
 
 pub use delete::{Deleted, clear_leftovers, delete};
 pub use list::{jails_with_incs, list};

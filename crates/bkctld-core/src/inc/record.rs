@@ -69,3 +69,6 @@ impl Record {
         file::replace_with(&path, 0o600, &text, sync)
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;

@@ -115,6 +115,9 @@ fn delete_old(dir: &Path, today: Date) -> Result<()> {
     Ok(())
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

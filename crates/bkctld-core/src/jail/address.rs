@@ -1,5 +1,6 @@
 //! The addresses that may connect to a jail.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -110,11 +111,13 @@ impl AllowedAddresses {
     /// them is everyone alone.
     pub fn new(addresses: impl IntoIterator<Item = AllowedAddress>) -> Option<AllowedAddresses> {
         let mut list: Vec<AllowedAddress> = Vec::new();
+        // Beside the list, which keeps the order: the file may be a client's, and hold any number.
+        let mut known = HashSet::new();
         for address in addresses {
             if address.is_everyone() {
                 return Some(AllowedAddresses::everyone());
             }
-            if !list.contains(&address) {
+            if known.insert(address) {
                 list.push(address);
             }
         }
@@ -209,6 +212,9 @@ impl FromStr for AddressChange {
         }
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests {

@@ -28,7 +28,7 @@ pub struct Key {
     pub algorithm: String,
     /// `SHA256:…`, as sshd logs it.
     pub fingerprint: String,
-    /// Its options as they are written; empty where it has none.
+    /// Its options as they are written, fit for a terminal; empty where it has none.
     pub options: String,
     /// What follows the key, fit for a terminal.
     pub comment: String,
@@ -125,7 +125,7 @@ impl Key {
             line,
             algorithm: algorithm.to_owned(),
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
-            options: options.to_owned(),
+            options: text::printable(options.as_bytes()).into_owned(),
             comment: text::printable(comment.as_bytes()).into_owned(),
         }))
     }
@@ -231,6 +231,9 @@ fn skip_value(rest: &str) -> Option<&str> {
     }
     None
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! A jail: its name, its port, its place on disk.
 
-mod address;
-mod authorized_keys;
+pub(crate) mod address;
+pub(crate) mod authorized_keys;
 mod client_file;
 mod closed;
 mod list;
@@ -10,8 +10,8 @@ mod name;
 mod old_layout;
 mod port;
 mod running;
-mod session_policy;
-mod sshd_config;
+pub(crate) mod session_policy;
+pub(crate) mod sshd_config;
 mod version;
 
 use std::os::fd::OwnedFd;

@@ -50,6 +50,9 @@ fn isolation(value: &str) -> Result<Isolation, String> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -153,9 +153,9 @@ impl SshdConfig {
             }
         }
         // A line whose entries have all moved would be an error to sshd.
-        for line in emptied.into_iter().rev() {
-            self.lines.remove(line);
-        }
+        let mut emptied = emptied.into_iter().peekable();
+        let mut at = 0..;
+        self.lines.retain(|_| emptied.next_if_eq(&at.next().unwrap_or_default()).is_none());
         Ok(())
     }
 
@@ -350,9 +350,10 @@ impl ListenAddress {
             return Some(ListenAddress { address, port: None });
         }
         let (address, port) = match value.strip_prefix('[') {
-            Some(rest) => rest
-                .split_once(']')
-                .map(|(address, port)| (address, port.strip_prefix(':').or(Some(port))))?,
+            Some(rest) => {
+                let (address, port) = rest.split_once(']')?;
+                (address, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+            }
             None => value.split_once(':').map(|(address, port)| (address, Some(port)))?,
         };
         let port = port.filter(|port| !port.is_empty()).map(str::parse).transpose().ok()?;
@@ -368,6 +369,9 @@ fn read_old(jail: &Jail, path: &Path) -> Result<Option<Vec<u8>>> {
         Err(other) => Err(Error::Refused(format!("{}: {other}", text::path(path)))),
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests;

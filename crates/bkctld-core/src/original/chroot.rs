@@ -103,6 +103,9 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     out
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -189,6 +189,9 @@ fn shown(leftovers: &Leftovers) -> String {
     leftovers.paths().map(|path| text::path(path).to_string()).collect::<Vec<_>>().join(", ")
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

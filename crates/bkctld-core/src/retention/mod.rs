@@ -5,7 +5,7 @@
 
 mod date;
 mod plan;
-mod policy;
+pub(crate) mod policy;
 
 pub use date::{Distance, Unit};
 pub use plan::{Decision, Plan, Reason};

@@ -211,5 +211,8 @@ fn read_file(jail: &Jail) -> Result<Option<(PathBuf, Vec<u8>)>> {
     Ok(file::read_if_there(legacy)?.map(|content| (legacy.to_path_buf(), content)))
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests;

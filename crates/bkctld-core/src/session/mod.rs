@@ -4,7 +4,7 @@
 mod journal;
 mod log;
 mod record;
-mod store;
+pub(crate) mod store;
 
 pub use log::{LogWriter, log_newest_first};
 pub use record::{Ending, Kind, SessionRecord};

@@ -200,6 +200,9 @@ fn read_active(jail: &Jail, path: &Path) -> Result<Option<SessionRecord>> {
     Ok(None)
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

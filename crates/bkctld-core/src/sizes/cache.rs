@@ -115,3 +115,31 @@ impl Place {
         &self.0
     }
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_too_large_to_be_added_up_stay_at_the_largest() {
+        let span =
+            |last: &str| format!(r#"{{"first":"2026-03-01-07","last":"{last}","bytes":{}}}"#, u64::MAX);
+        let spans = [span("2026-03-01-07"), span("2026-03-02-07")].join(",");
+        let text = format!(
+            r#"{{"format":1,"live":{{"tree":{{"bytes":0,"files":0,"directories":0}},"walked":"2026-03-01T02:00:00Z",
+            "seen":null,"trail":null}},"incs":{{"snapshots":[{{"name":"2026-03-03-07","id":1,"generation":1,"after":0,
+            "bytes":{}}}],"trees":[],"ended":[],"newest":[{spans}]}}}}"#,
+            u64::MAX
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { data_dir: dir.path().to_path_buf(), ..Settings::default() };
+        let (place, jail) = (Place::of(&settings), Jail::new(&settings, "web".parse().unwrap()));
+        fs::create_dir(place.path()).unwrap();
+        fs::write(place.of_jail(&jail), text).unwrap();
+        let sizes = place.read(&jail).unwrap().sizes().unwrap();
+        assert_eq!((sizes.incs[0].new, sizes.of_incs()), (u64::MAX, u64::MAX));
+    }
+}

@@ -66,7 +66,9 @@ impl Incs {
     pub(super) fn sizes(&self) -> Vec<(IncName, u64)> {
         let mut sizes: BTreeMap<IncName, u64> = self.trees.iter().map(|tree| (tree.name, 0)).collect();
         for span in self.ended.iter().chain(&self.newest) {
-            *sizes.entry(span.first).or_default() += span.bytes;
+            let size: &mut u64 = sizes.entry(span.first).or_default();
+            // What was read may be damaged.
+            *size = size.saturating_add(span.bytes);
         }
         sizes.extend(self.snapshots.iter().map(|snapshot| (snapshot.name, snapshot.bytes)));
         sizes.into_iter().collect()

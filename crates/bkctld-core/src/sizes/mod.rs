@@ -8,12 +8,12 @@
 //! Whether a number of an earlier run may be shown again is asked of the kernel, never guessed from
 //! times of change, which say nothing of a file that grew: see `live` and `incs` here.
 
-mod cache;
+pub(crate) mod cache;
 mod incs;
 mod live;
-mod shares;
+pub(crate) mod shares;
 mod sum;
-mod trail;
+pub(crate) mod trail;
 mod volume;
 
 use std::num::NonZeroUsize;
@@ -70,7 +70,7 @@ pub struct Sizes {
 impl Sizes {
     /// What all incs take together.
     pub fn of_incs(&self) -> u64 {
-        self.incs.iter().map(|inc| inc.new).sum()
+        self.incs.iter().fold(0, |sum, inc| sum.saturating_add(inc.new))
     }
 }
 

@@ -119,6 +119,13 @@ pub(super) fn extend_places(
 }
 
 impl Files {
+    /// What everything else relies on.
+    fn are_in_order(&self) -> bool {
+        self.rows.is_sorted_by(|row, next| row.inode < next.inode)
+            && self.places.iter().all(|place| place.start < place.end)
+            && self.places.is_sorted_by(|place, next| place.end <= next.start)
+    }
+
     /// What each inc was the first to have.
     pub(super) fn summed(&self, newest: IncName) -> Vec<Span> {
         let span = |first, bytes| Span { first, last: newest, bytes };
@@ -146,7 +153,8 @@ fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.dedup_by(|next, kept| {
         let same = (next.first, next.last) == (kept.first, kept.last);
         if same {
-            kept.bytes += next.bytes;
+            // What was read may be damaged.
+            kept.bytes = kept.bytes.saturating_add(next.bytes);
         }
         same
     });
@@ -214,8 +222,11 @@ pub(super) fn decode(bytes: &[u8], of: &[u8]) -> Option<Files> {
     let places = entries(places_at, end)?
         .map(|place| place.map(|(start, end, first)| Place { start, end, first }))
         .collect::<Option<_>>()?;
-    Some(Files { rows, places })
+    Some(Files { rows, places }).filter(Files::are_in_order)
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -254,6 +265,33 @@ mod tests {
             }
             incs
         })
+    }
+
+    /// What a disk can make of the file: nothing in it has a checksum.
+    #[test]
+    fn files_that_are_in_no_order_or_no_places_are_none() {
+        let row = |inode| Row { inode, bytes: 1, first: name(0) };
+        let place = |start, end| Place { start, end, first: name(0) };
+        for (rows, places, good) in [
+            (vec![row(1), row(2)], vec![place(0, 5), place(5, 9)], true),
+            (vec![row(2), row(1)], vec![], false),
+            (vec![row(1), row(1)], vec![], false),
+            (vec![], vec![place(5, 3)], false),
+            (vec![], vec![place(5, 5)], false),
+            (vec![], vec![place(0, 5), place(4, 9)], false),
+            (vec![], vec![place(5, 9), place(0, 5)], false),
+        ] {
+            let files = Files { rows, places };
+            let read = decode(&encode(&files, b"inc").unwrap(), b"inc");
+            assert_eq!(read.is_some(), good, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn sums_that_a_damaged_file_makes_too_large_stay_at_the_largest() {
+        let row = |inode| Row { inode, bytes: u64::MAX, first: name(0) };
+        let files = Files { rows: vec![row(1), row(2)], places: Vec::new() };
+        assert_eq!(files.summed(name(1))[0].bytes, u64::MAX);
     }
 
     proptest! {

@@ -106,6 +106,9 @@ fn mark(stat: &Stat) -> [u8; MARK] {
     mark
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;

@@ -9,7 +9,7 @@
 //! On the node only `/usr/lib/bkctld` is called: the same entry points as the original's `sync` calls.
 
 mod connection;
-mod node;
+pub(crate) mod node;
 mod plan;
 mod transfer;
 

@@ -132,6 +132,7 @@ fn outcomes(work: &[Work<'_>], answer: &[String]) -> Vec<Result<()>> {
         match told.get(name.as_str()).and_then(|rest| rest.split_once(' ')) {
             Some(("0", _)) => Ok(()),
             Some((code, "")) => {
+                let code = text::printable(code.as_bytes());
                 Err(Error::Refused(format!("{} failed: exit {code}", commands.join(" and "))))
             }
             Some((_, said)) => {
@@ -143,6 +144,9 @@ fn outcomes(work: &[Work<'_>], answer: &[String]) -> Vec<Result<()>> {
     };
     work.iter().map(outcome).collect()
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -200,5 +204,12 @@ mod tests {
                 ""
             ]
         );
+    }
+
+    #[test]
+    fn what_a_node_gives_for_an_exit_code_does_not_steer_the_terminal() {
+        let name: JailName = "web".parse().unwrap();
+        let told = outcomes(&[(&name, Some(vec!["reload"]))], &lines(&["web 1\x1b[2J "]));
+        assert_eq!(told[0].as_ref().unwrap_err().to_string(), "reload failed: exit 1\\u{1b}[2J");
     }
 }

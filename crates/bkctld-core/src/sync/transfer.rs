@@ -197,6 +197,9 @@ fn failed(words: &[u8]) -> Error {
     })
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -203,3 +203,14 @@ proptest! {
         let _ = parse(&text, &no_env);
     }
 }
+
+#[test]
+fn references_that_double_a_value_with_each_line_are_refused_before_they_fill_the_memory() {
+    let doubling = format!("A=xxxxxxxx\n{}", "A=$A$A\n".repeat(20));
+    assert!(parse(doubling.as_bytes(), &no_env).unwrap_err().reason.contains("add up to more than"));
+    // A default that is not taken costs as much.
+    let unused = format!("A={}\n{}", "x".repeat(1 << 20), "B=${A:-$A$A}\n".repeat(10));
+    assert_eq!(parse(unused.as_bytes(), &no_env).unwrap_err().line, 3);
+    let plain = format!("A=/backup\n{}", "B=$A/jails\n".repeat(1000));
+    assert!(parse(plain.as_bytes(), &no_env).is_ok());
+}

@@ -219,6 +219,9 @@ fn checksum(bytes: &[u8]) -> [u8; SUM] {
     sum
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 //! a live inode never gets into an inc, so nothing that a client does to its files reaches one.
 
 mod copy;
-mod index;
+pub(crate) mod index;
 mod links;
 mod node;
 mod place;

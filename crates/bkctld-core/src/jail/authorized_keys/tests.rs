@@ -95,3 +95,19 @@ fn a_private_key_is_refused_before_it_lands_on_the_server() {
     let (_, short) = generate("rsa", "1024");
     assert!(check(&short).is_ok());
 }
+
+#[test]
+fn options_are_told_so_that_they_do_not_turn_the_line() {
+    let keys = check(&format!("environment=\"A=\u{202e}b\" {ED25519}")).unwrap();
+    assert_eq!(keys.keys()[0].options, "environment=\"A=\\u{202e}b\"");
+    assert!(keys.content().windows(3).any(|bytes| bytes == "\u{202e}".as_bytes()));
+}
+
+#[test]
+fn what_a_damaged_key_holds_does_not_steer_the_terminal_that_shows_why() {
+    // Its type within the data is `ecdsa-sha2-nistp256` with a BEL in it, which the error quotes.
+    let damaged = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdAcyNTY=";
+    let shown = error(damaged.as_bytes());
+    assert!(shown.contains("is damaged"), "{shown}");
+    crate::fuzzing::assert_shown(shown);
+}

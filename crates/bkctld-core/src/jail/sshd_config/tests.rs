@@ -236,3 +236,41 @@ proptest! {
         }
     }
 }
+
+/// Eight times as many may take eight times as long, not sixty-four times.
+#[test]
+fn a_long_list_of_addresses_is_read_and_replaced_in_proportion() {
+    let took = |lines: u32, each: u32| {
+        let text: String = (0..lines)
+            .map(|line| {
+                let users = (0..each).map(|user| {
+                    format!(" root@{}", std::net::Ipv4Addr::from((10 << 24) + line * each + user))
+                });
+                format!("AllowUsers{}\n", users.collect::<String>())
+            })
+            .collect();
+        let mut config = config(&text);
+        let took = crate::fuzzing::processor_time(|| {
+            assert_eq!(config.allowed_addresses().unwrap().iter().count(), (lines * each) as usize);
+            config.set_allowed_addresses(&list(&["192.0.2.7"])).unwrap();
+        });
+        assert_eq!(text_of(&config), "AllowUsers root@192.0.2.7\n");
+        took
+    };
+    for (little, much) in [((1, 1500), (1, 12_000)), ((5000, 1), (40_000, 1))] {
+        let little = (0..3).map(|_| took(little.0, little.1)).min().unwrap();
+        let much = took(much.0, much.1);
+        assert!(much < little * 28, "{little:?}, and {much:?} for eight times as much");
+    }
+}
+
+#[test]
+fn a_port_to_listen_on_follows_a_colon() {
+    let listen = |value: &str| config(&format!("ListenAddress {value}\n")).listen_addresses();
+    for good in ["[::1]:22", "[::1]", "::1", "192.0.2.1:22", "192.0.2.1"] {
+        assert!(listen(good).is_ok(), "{good}");
+    }
+    for bad in ["[::1]22", "[::1]x", "192.0.2.1:x", "[::1"] {
+        assert!(listen(bad).is_err(), "{bad}");
+    }
+}

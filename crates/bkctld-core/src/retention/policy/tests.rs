@@ -245,3 +245,27 @@ fn ten_thousand_random_policies_give_the_dates_of_gnu_date() {
     }
     assert!(compared >= 10_000);
 }
+
+#[test]
+fn a_rule_that_is_none_does_not_steer_the_terminal_that_shows_why() {
+    for text in ["+%\x1b.-1day", "+\x1b[2J%Y.-1day", "+%Y\u{202e}.-1day", "+%Y-%m-%d.-1\x07"] {
+        let PolicyFile::Bad(errors) = Policy::parse(Path::new("/p"), text.as_bytes()) else {
+            panic!("{text}")
+        };
+        crate::fuzzing::assert_shown(&errors[0]);
+    }
+}
+
+#[test]
+fn a_pattern_too_long_for_a_date_is_not_tried_on_every_day_of_two_years() {
+    let took = |pieces: usize| {
+        let text = format!("+{}.-1day", "%Y".repeat(pieces));
+        crate::fuzzing::processor_time(|| {
+            assert!(Rule::parse(1, &text).unwrap_err().contains("gives no date"));
+        })
+    };
+    let short = (0..5).map(|_| took(20)).min().unwrap();
+    let long = (0..3).map(|_| took(20_000)).min().unwrap();
+    // To read it takes a thousand times as long, to try it a thousand times as long again.
+    assert!(long < short.max(std::time::Duration::from_micros(20)) * 5000, "{short:?} and {long:?}");
+}

@@ -1,0 +1,87 @@
+//! What holds of every configuration.
+
+use super::*;
+use crate::fuzzing::assert_shown;
+
+pub(crate) fn hold(bytes: &[u8]) {
+    let path = Path::new("/etc/default/bkctld");
+    let env = |name: &str| (name == "HOME").then(|| "/root".to_owned());
+    let (settings, warnings) = match Settings::parse(path, bytes, &env) {
+        Ok(read) => read,
+        Err(error) => {
+            let lines = bytes.split(|byte| *byte == b'\n').count();
+            assert!(matches!(error, Error::BadLine { line, .. } if (1..=lines).contains(&line)), "{error:?}");
+            return assert_shown(error);
+        }
+    };
+    warnings.iter().for_each(assert_shown);
+    let dirs = [&settings.jail_dir, &settings.inc_dir, &settings.conf_dir, &settings.data_dir];
+    for path in dirs.into_iter().chain(&settings.jail_programs) {
+        assert!(path.is_absolute(), "{path:?}");
+    }
+    for inside in [settings.sshd_config.as_path(), Path::new(&settings.canary_relative_file)] {
+        assert!(inside.components().all(|part| part != std::path::Component::ParentDir), "{inside:?}");
+    }
+    assert!(settings.nodes.iter().all(|node| !node.starts_with('-') && !node.contains(char::is_whitespace)));
+    assert!(settings.log_level <= 7 && settings.disk_warning <= 100 && settings.disk_critical <= 100);
+    assert!(settings.session_limits.per_source <= settings.session_limits.per_jail);
+    assert_eq!(Settings::parse(path, &written(&settings), &env).ok(), Some((settings, Vec::new())));
+}
+
+/// A file that says the same.
+fn written(settings: &Settings) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut out = Vec::new();
+    let mut line = |name: &str, value: &[u8]| {
+        let quoted = value.iter().flat_map(|byte| match byte {
+            b'\'' => b"'\\''".to_vec(),
+            byte => vec![*byte],
+        });
+        out.extend(name.bytes().chain(*b"='").chain(quoted).chain(*b"'\n"));
+    };
+    for (name, path) in [
+        ("BACKUP_PARTITION", &settings.backup_partition),
+        ("CONFDIR", &settings.conf_dir),
+        ("DATADIR", &settings.data_dir),
+        ("JAILDIR", &settings.jail_dir),
+        ("INCDIR", &settings.inc_dir),
+        ("ARCHIVESDIR", &settings.archives_dir),
+        ("INDEX_DIR", &settings.index_dir),
+        ("IDX_FILE", &settings.idx_file),
+        ("TPLDIR", &settings.tpl_dir),
+        ("LOCALTPLDIR", &settings.local_tpl_dir),
+        ("LOCKDIR", &settings.lock_dir),
+        ("SSHD_CONFIG", &settings.sshd_config),
+        ("AUTHORIZED_KEYS", &settings.authorized_keys),
+    ] {
+        line(name, path.as_os_str().as_bytes());
+    }
+    for (name, text) in [
+        ("BACKUP_DISK", settings.backup_disk.clone()),
+        ("CANARY_RELATIVE_FILE", settings.canary_relative_file.clone()),
+        ("LOGLEVEL", settings.log_level.to_string()),
+        ("WARNING", settings.warning.to_string()),
+        ("CRITICAL", settings.critical.to_string()),
+        ("INCTIME_WARNING", settings.inctime_warning.to_string()),
+        ("INCTIME_CRITICAL", settings.inctime_critical.to_string()),
+        ("DISK_WARNING", settings.disk_warning.to_string()),
+        ("DISK_CRITICAL", settings.disk_critical.to_string()),
+        ("NODE", settings.nodes.join(" ")),
+        ("FORCE", u8::from(settings.force).to_string()),
+        ("HEADER", u8::from(settings.header).to_string()),
+        ("DRY_RUN", u8::from(settings.dry_run).to_string()),
+        ("SERVICE", format!("{:?}", settings.service).to_lowercase()),
+        ("MAX_SESSIONS", settings.session_limits.per_jail.to_string()),
+        ("MAX_SESSIONS_PER_SOURCE", settings.session_limits.per_source.to_string()),
+    ] {
+        line(name, text.as_bytes());
+    }
+    match &settings.firewall {
+        Firewall::None => line("FIREWALL", b"none"),
+        Firewall::Nftables => line("FIREWALL", b"nftables"),
+        Firewall::RulesFile(path) => line("FIREWALL_RULES", path.as_os_str().as_bytes()),
+    }
+    let programs: Vec<_> = settings.jail_programs.iter().map(|path| path.as_os_str().as_bytes()).collect();
+    line("JAIL_PROGRAMS", &programs.join(&b' '));
+    out
+}

@@ -1,0 +1,35 @@
+//! What holds of what a session's programs and sshd say: see `bkctld_core::fuzzing`.
+
+use crate::{command, sshd, state};
+
+/// As `bkctld_core::fuzzing::Property`, which is there only with that crate's feature.
+pub type Property = fn(&[u8]);
+
+/// All of them, by the name of their directory in `fuzz/corpus`.
+pub const PROPERTIES: &[(&str, Property)] = &[
+    ("command", command::properties::hold),
+    ("listener-state", state::properties::hold),
+    ("sshd-log", sshd::properties::hold),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_property_holds_of_its_corpus() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        for (target, holds) in PROPERTIES {
+            let entries: Vec<_> = std::fs::read_dir(corpus.join(target)).unwrap().collect();
+            assert!(!entries.is_empty(), "{target}");
+            for entry in entries {
+                let path = entry.unwrap().path();
+                let bytes = std::fs::read(&path).unwrap();
+                let held = std::panic::catch_unwind(|| holds(&bytes));
+                assert!(held.is_ok(), "{} breaks the property '{target}'", path.display());
+            }
+        }
+    }
+}
