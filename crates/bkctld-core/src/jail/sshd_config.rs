@@ -98,7 +98,7 @@ impl SshdConfig {
             Some(directive) => {
                 self.first(&directive)?;
                 let span = directive.arguments[0].span.clone();
-                self.lines[directive.line].splice(span, port.to_string().into_bytes());
+                self.put(directive.line, span, port.to_string().into_bytes());
             }
             None => self.lines.insert(0, format!("Port {port}\n").into_bytes()),
         }
@@ -149,7 +149,7 @@ impl SshdConfig {
                 emptied.push(directive.line);
             } else if Some(directive.line) == home || directive.arguments.iter().any(is_root) {
                 let span = directive.keyword_end..directive.end;
-                self.lines[directive.line].splice(span, entries.join(&b' '));
+                self.put(directive.line, span, entries.join(&b' '));
             }
         }
         // A line whose entries have all moved would be an error to sshd.
@@ -157,6 +157,17 @@ impl SshdConfig {
         let mut at = 0..;
         self.lines.retain(|_| emptied.next_if_eq(&at.next().unwrap_or_default()).is_none());
         Ok(())
+    }
+
+    /// Puts this in the place of an argument. A quote may follow the keyword at once (`Port"2222"`), which a
+    /// plain word may not.
+    fn put(&mut self, line: usize, span: Range<usize>, mut new: Vec<u8>) {
+        let line = &mut self.lines[line];
+        let before = line[..span.start].last();
+        if before.is_some_and(|byte| !b" \t=".contains(byte)) {
+            new.insert(0, b' ');
+        }
+        line.splice(span, new);
     }
 
     /// The addresses of `ListenAddress`; none means every address of the server.

@@ -25,6 +25,7 @@ fn the_port_is_read_as_sshd_reads_it_and_changed_in_its_place() {
         ("PORT=2222", 2222, "PORT=2300"),
         ("\"Port\" \"2222\"\n", 2222, "\"Port\" 2300\n"),
         ("X 1\nPort '22'22\n", 2222, "X 1\nPort 2300\n"),
+        ("Port\"2222\"\n", 2222, "Port 2300\n"),
     ] {
         let mut config = config(content);
         assert_eq!(config.port().unwrap().get(), port, "{content:?}");
@@ -273,4 +274,11 @@ fn a_port_to_listen_on_follows_a_colon() {
     for bad in ["[::1]22", "[::1]x", "192.0.2.1:x", "[::1"] {
         assert!(listen(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn addresses_that_follow_their_keyword_in_quotes_at_once_are_replaced() {
+    let mut config = config("AllowUsers\"root@192.0.2.1\"\n");
+    config.set_allowed_addresses(&list(&["192.0.2.7"])).unwrap();
+    assert_eq!(text_of(&config), "AllowUsers root@192.0.2.7\n");
 }
