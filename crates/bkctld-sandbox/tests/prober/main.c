@@ -6,8 +6,6 @@
  * and the jail has no libraries that the prober could count on. */
 #include "prober.h"
 
-#include <time.h>
-
 int compat;
 
 static FILE *report;
