@@ -1,7 +1,10 @@
 //! `init`: a new jail.
 
+use std::path::Path;
+
 use bkctld_core::Jail;
 use bkctld_core::client::FirstPush;
+use bkctld_core::config::DEFAULT_FILE;
 use bkctld_core::jail::Ports;
 use bkctld_core::lifecycle;
 use bkctld_core::lock::Lock;
@@ -25,7 +28,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             .with("port", port.get()))
     });
     if exit == Exit::Done && !context.settings.dry_run && context.ui.guides() {
-        match next_steps(&jail) {
+        match next_steps(context, &jail) {
             Ok(steps) => context.ui.guide(steps),
             // The jail is made all the same.
             Err(failure) => context.ui.warning(failure),
@@ -36,18 +39,26 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 
 /// What comes next, in lines that can be pasted. The notes stand on lines of their own: not every shell takes
 /// a comment behind a command that is typed.
-fn next_steps(jail: &Jail) -> Result<String, Failure> {
+fn next_steps(context: &Context, jail: &Jail) -> Result<String, Failure> {
     let name = jail.name();
+    let bkctld = match context.settings.file.as_deref().and_then(Path::to_str) {
+        // Elsewhere the lines would be about another jail, or none.
+        Some(file) if file != DEFAULT_FILE => {
+            let file = shlex::try_quote(file).map_err(|error| Failure::error(error.to_string()))?;
+            format!("bkctld --config {file}")
+        }
+        _ => "bkctld".to_owned(),
+    };
     let server = super::client::this_server()?;
     let push = FirstPush::new(jail, &server)?;
     Ok(format!(
         "\
 Next, its client's public key (paste it, then press Ctrl-D):
-    bkctld key {name} -
+    {bkctld} key {name} -
 Its address in place of ADDRESS (without this every address may connect):
-    bkctld ip {name} ADDRESS
+    {bkctld} ip {name} ADDRESS
 Then it can be started:
-    bkctld start {name}
+    {bkctld} start {name}
 The first push, as root on the client:
     {}
     {}",

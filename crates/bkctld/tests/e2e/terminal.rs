@@ -87,6 +87,8 @@ as_root! {
                 .replace(&format!("root@{host}:"), "root@127.0.0.1:");
             let mut command = Command::new("sh");
             server.environment(&mut command);
+            // The lines name the configuration that the jail was made with.
+            command.env_remove("BKCTLD_CONFIG");
             command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", server.path("bin").display()));
             let input = if line.contains(" key ") { fs::read(client.join("id.pub")).unwrap() } else { Vec::new() };
             command.args(["-euc", &line]);
