@@ -61,7 +61,9 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         let mut status = of(context, &jail, in_full || context.ui.json());
         if in_full {
             let (facts, problems) = full::Facts::of(&jail, &context.now);
-            status.problems.extend(problems.iter().map(ToString::to_string));
+            // The policy is read for both.
+            let new = problems.iter().map(ToString::to_string).filter(|text| !status.problems.contains(text));
+            status.problems.extend(new.collect::<Vec<_>>());
             for line in full::lines(&status, &facts, &context.now) {
                 context.ui.line(line);
             }

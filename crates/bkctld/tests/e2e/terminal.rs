@@ -158,7 +158,7 @@ as_root! {
         server.environment(&mut command);
         command.args(["-euc", &format!("{BKCTLD} status b 2>/dev/null")]);
         OnTerminal::start(command).finish().exits(0).shows("jail b");
-        on_terminal(&server, &["status", "b"]).exits(0).shows("state           off").shows("none, so nobody can log in: bkctld key b FILE");
+        on_terminal(&server, &["status", "b"]).exits(0).shows("state           off; 'bkctld start b' starts it").shows("none, so nobody can log in: bkctld key b FILE");
     }
 
     fn status_is_the_table_for_scripts_and_for_all_jails() {
@@ -178,6 +178,23 @@ as_root! {
         let json = on_terminal(&server, &["--json", "status", "a"]).exits(0);
         assert!(json.written.starts_with("{\"version\""), "{}", json.told());
         on_terminal(&server, &["status", "nobody"]).exits(1).shows("no jail named 'nobody'");
+    }
+
+    fn a_jail_that_is_to_be_off_is_told_so() {
+        let server = Server::on(FsKind::Ext4);
+        server.bkctld(&["init", "a"]).ok();
+        write(&server.path("conf/a.d/check_policy"), "EXPECTED_STATE=OFF\n");
+        on_terminal(&server, &["status", "a"]).exits(0).shows("state           off, as expected (EXPECTED_STATE=OFF");
+        // What cannot be read is said, and takes nothing else away.
+        fs::remove_file(server.path("conf/a.d/incs_policy")).unwrap();
+        fs::create_dir(server.path("conf/a.d/incs_policy")).unwrap();
+        fs::create_dir(server.path("backup/incs/a/2026-03-01-02")).unwrap();
+        let shown = on_terminal(&server, &["status", "a"])
+            .exits(1)
+            .shows("incs            1: 2026-03-01-02")
+            .shows("rm now          unknown");
+        let errors = shown.screen.iter().filter(|line| line.starts_with("bkctld: ")).count();
+        assert_eq!(errors, 1, "{}", shown.told());
     }
 
     fn what_an_old_jail_has_as_its_keys_is_not_opened() {

@@ -1,5 +1,6 @@
 //! `status J` on a terminal: one jail in full, for a person.
 
+use bkctld_core::check::{CheckPolicy, ExpectedState};
 use bkctld_core::config::Isolation;
 use bkctld_core::file;
 use bkctld_core::jail::{Key, Keys};
@@ -25,6 +26,8 @@ pub struct Facts {
     /// Oldest first.
     incs: Vec<IncName>,
     expiry: Expiry,
+    /// What its `check_policy` says; on where it cannot be read.
+    expected: ExpectedState,
 }
 
 /// What `rm` would do now.
@@ -42,18 +45,25 @@ impl Facts {
     /// Looks at the jail. What cannot be found out is told by the second value, one error for each.
     pub fn of(jail: &Jail, now: &Zoned) -> (Facts, Vec<bkctld_core::Error>) {
         let mut problems = Vec::new();
-        let mut facts =
-            Facts { keys: keys(jail), last_push: None, incs: Vec::new(), expiry: Expiry::Unknown };
-        match session::last_push(jail) {
-            Ok(push) => facts.last_push = push,
-            Err(error) => problems.push(error.in_jail(jail.name())),
-        }
-        match inc::list(jail).and_then(|incs| Ok((expiry(jail, &incs, now)?, incs))) {
-            Ok((expiry, incs)) => (facts.expiry, facts.incs) = (expiry, incs),
-            Err(error) => problems.push(error.in_jail(jail.name())),
-        }
-        (facts, problems)
+        let incs = inc::list(jail);
+        let expiry = match &incs {
+            Ok(incs) => expiry(jail, incs, now),
+            Err(_) => Ok(Expiry::Unknown),
+        };
+        let expected = CheckPolicy::read(jail).map(|policy| policy.expected_state);
+        let facts = Facts {
+            keys: keys(jail),
+            last_push: note(&mut problems, session::last_push(jail)).flatten(),
+            incs: note(&mut problems, incs).unwrap_or_default(),
+            expiry: note(&mut problems, expiry).unwrap_or(Expiry::Unknown),
+            expected: note(&mut problems, expected).unwrap_or_default(),
+        };
+        (facts, problems.into_iter().map(|problem| problem.in_jail(jail.name())).collect())
     }
+}
+
+fn note<T>(problems: &mut Vec<bkctld_core::Error>, result: Result<T>) -> Option<T> {
+    result.map_err(|error| problems.push(error)).ok()
 }
 
 fn keys(jail: &Jail) -> std::result::Result<Vec<Key>, String> {
@@ -88,7 +98,7 @@ pub fn lines(status: &Status, facts: &Facts, now: &Zoned) -> Vec<String> {
             told.push(format!("  {label:<16}{}", text::printable(value.as_bytes())));
         }
     };
-    tell("state", vec![state(status)]);
+    tell("state", vec![state(status, facts.expected)]);
     tell("port", vec![status.port.map_or_else(|| "unknown".to_owned(), |port| port.to_string())]);
     tell("addresses", vec![addresses(status)]);
     tell("keys", keys_told(facts, status.name.as_str()));
@@ -114,9 +124,12 @@ pub fn lines(status: &Status, facts: &Facts, now: &Zoned) -> Vec<String> {
     told
 }
 
-fn state(status: &Status) -> String {
+fn state(status: &Status, expected: ExpectedState) -> String {
     match status.served_by {
-        None => "off".to_owned(),
+        None if expected == ExpectedState::Off => {
+            "off, as expected (EXPECTED_STATE=OFF in its check_policy)".to_owned()
+        }
+        None => format!("off; 'bkctld start {}' starts it", status.name),
         Some(ServedBy::Bkctld) => "on".to_owned(),
         Some(ServedBy::Nspawn) => "on, in a container of the shell program".to_owned(),
         Some(ServedBy::Chroot) => "on, in a chroot of the shell program".to_owned(),
@@ -277,7 +290,13 @@ mod tests {
     }
 
     fn facts() -> Facts {
-        Facts { keys: Ok(Vec::new()), last_push: None, incs: Vec::new(), expiry: Expiry::NoPolicy }
+        Facts {
+            keys: Ok(Vec::new()),
+            last_push: None,
+            incs: Vec::new(),
+            expiry: Expiry::NoPolicy,
+            expected: ExpectedState::On,
+        }
     }
 
     fn record(command: &str) -> SessionRecord {
