@@ -68,6 +68,7 @@ fn nothing_that_is_done_to_the_live_tree_reaches_an_inc() {
         let file = OpenOptions::new().write(true).open(at("plain/f6")).unwrap();
         file.write_all_at(b"Q", 0).unwrap();
         file.set_times(times).unwrap();
+        drop(file);
         rustix::fs::fremovexattr(File::open(at("attributes")).unwrap(), c"user.one").unwrap();
         fs::hard_link(at("plain/f7"), at("plain/f7 again")).unwrap();
         File::options().append(true).open(at("plain/f7 again")).unwrap().write_all(b"more").unwrap();

@@ -169,6 +169,51 @@ fn a_client_that_swaps_what_is_copied_gets_nothing_of_the_server() {
     });
 }
 
+#[test]
+fn what_is_moved_about_while_an_inc_is_made_is_there_once_or_the_inc_says_so() {
+    on_each(|volume| {
+        let data = volume.jail.data();
+        for dir in ["a", "b", "a/moves", "between"] {
+            fs::create_dir(data.join(dir)).unwrap();
+        }
+        fs::write(data.join("a/moves/file"), "x").unwrap();
+        for number in 0..2000 {
+            fs::write(data.join(format!("between/{number}")), "x").unwrap();
+        }
+        settle();
+        assert_eq!(volume.make_clean("2026-01-01-23").counts.files, 2002);
+        let stop = AtomicBool::new(false);
+        let (mut wrong, mut silent) = (0, Vec::new());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let places = [data.join("a/moves"), data.join("b/moves")];
+                let mut at = 0;
+                while !stop.load(Relaxed) {
+                    fs::rename(&places[at], &places[1 - at]).unwrap();
+                    at = 1 - at;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            for hour in 0..20 {
+                let name = format!("2026-01-02-{hour:02}");
+                let record = volume.make(&name);
+                let inc = volume.inc(&name).join("data");
+                let found =
+                    ["a/moves/file", "b/moves/file"].iter().filter(|file| inc.join(file).exists()).count();
+                if found != 1 {
+                    wrong += 1;
+                    if !record.warnings.iter().any(|warning| warning.contains("missing or there twice")) {
+                        silent.push((found, record.warnings));
+                    }
+                }
+            }
+            stop.store(true, Relaxed);
+        });
+        eprintln!("{wrong} of 20 on {}", volume.kind);
+        assert!(silent.is_empty(), "{} of {wrong}: {silent:?}", silent.len());
+    });
+}
+
 /// A process that holds leases on files until it is dropped: who opens one waits, at the most for 45 seconds.
 struct Leases(Child);
 

@@ -34,6 +34,10 @@ use index::{Reader, Writer};
 use space::Room;
 use tree::{Build, Previous, shortage_said};
 
+/// The clock of ctimes moves on within this time: what is done after it has another ctime than what was done
+/// before. (Where a file system keeps whole seconds only, a second may pass.)
+const TICK: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// The tree that was built, still under its hidden name.
 #[derive(Debug)]
 pub(super) struct Built {
@@ -65,6 +69,7 @@ pub(super) fn build(
     // A page that a process has mapped and made dirty can be written again without a new ctime,
     // until it is written out. From here on, every later change shows.
     aside(|| syncfs(&live)).context("cannot sync", &path)?;
+    aside(|| std::thread::sleep(TICK));
 
     let (inc, previous) = previous(inc_dir, incs).unzip();
     match inc {

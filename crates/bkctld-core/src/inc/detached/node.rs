@@ -178,6 +178,17 @@ impl Node {
         Ok(act(&open_dir_long(&base.new, &path).map_err(Lost::Fatal)?))
     }
 
+    /// What the live directory is by now; nothing where it is no longer in its place.
+    pub(super) fn live_now(self: &Arc<Node>) -> Option<Stat> {
+        let (base, path) = self.from_nearest_held().ok()?;
+        let now = if path.is_empty() {
+            fstat(&base.live).ok()?
+        } else {
+            fstat(open_dir_long(&base.live, &path).ok()?).ok()?
+        };
+        ((now.st_dev, now.st_ino) == (self.stat.st_dev, self.stat.st_ino)).then_some(now)
+    }
+
     /// The nearest directory upwards that is open, and the names from there to here.
     fn from_nearest_held(self: &Arc<Node>) -> Result<(Arc<Open>, Vec<&CStr>), Lost> {
         let mut names = Vec::new();

@@ -17,7 +17,7 @@ use super::copy::{Copier, Failure, Skip, dress, failure_of, is_shortage, made};
 use super::index::{Block, Known, Reader, Writer};
 use super::links::{Links, link_max};
 use super::node::{Budget, Lost, Node, Open};
-use super::signature::{FsTime, kind};
+use super::signature::{FsTime, ctime, kind};
 use super::warnings::Warnings;
 use crate::error::{Error, IoContext, Result};
 use crate::inc::record::Counts;
@@ -44,6 +44,8 @@ pub(super) struct Build<'a> {
     top_block: AtomicU64,
     previous: Option<Reader>,
     writer: Mutex<Writer>,
+    /// When the making began, by the file system's clock.
+    begun: FsTime,
     /// Changes before this have another ctime than any that are yet to come.
     pub(super) settled_before: FsTime,
     /// How many names an inode of the inc's file system can have.
@@ -118,6 +120,7 @@ impl<'a> Build<'a> {
             top_block: AtomicU64::new(0),
             previous,
             writer: Mutex::new(writer),
+            begun,
             settled_before: begun.settled_before(),
             link_max,
             budget: Budget::new(),
@@ -304,6 +307,12 @@ impl<'a> Build<'a> {
     /// Gives the inc's directory the looks of the live one, now that nothing will change it any more,
     /// and writes its block of the index.
     fn complete(&self, node: &Arc<Node>) -> Result<u64, Halt> {
+        // A name that is moved while the making goes on is missing if its new directory was read before and
+        // its old one after, and there twice the other way round. Whichever of them was read after has a
+        // new ctime by then.
+        if node.live_now().is_none_or(|now| ctime(&now) > self.begun) {
+            self.warnings.moved(|| node.path_of(c""));
+        }
         let dressed = node
             .with_new(|new| dress(new.as_fd(), &node.stat, &node.xattrs))
             .map_err(|lost| self.lost(lost))?;
