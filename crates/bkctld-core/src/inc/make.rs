@@ -82,7 +82,7 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
         true => (Backend::Snapshot, Counts::default()),
         false => (Backend::Detached, detach(jail, live, &dir, name, options, progress, &mut warnings)?),
     };
-    let record = Record {
+    let mut record = Record {
         begun,
         ended: (options.now)(),
         backend,
@@ -90,8 +90,11 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
         counts,
         warnings,
     };
-    // The inc stands without its record, so nobody waits for the disk.
-    record.write(jail, name, file::Sync::Later)?;
+    // The inc stands without its record: nobody waits for the disk, and one that is full, which has room for
+    // a snapshot all the same, is no reason to deny that the inc is there.
+    if let Err(error) = record.write(jail, name, file::Sync::Later) {
+        record.warnings.push(format!("the inc is whole, but its record is not kept: {error}"));
+    }
     Ok(Outcome::Made(Made { name, record }))
 }
 
@@ -129,12 +132,15 @@ fn snapshot(
         Err(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => return Ok(false),
         Err(error) => return Err(error).context("cannot create snapshot", path),
     }
-    let nested = btrfs::children(live).context("cannot list the subvolumes of", path)?.len();
-    if nested > 0 {
-        warnings.push(format!(
+    // From here on the inc is there.
+    match btrfs::children(live).context("cannot list the subvolumes of", path) {
+        Ok(nested) if nested.is_empty() => {}
+        Ok(nested) => warnings.push(format!(
             "subvolumes nested in the jail are empty directories in the inc, since a snapshot does not \
-             hold them: {nested}"
-        ));
+             hold them: {}",
+            nested.len()
+        )),
+        Err(error) => warnings.push(format!("whether the jail has nested subvolumes is not known: {error}")),
     }
     Ok(true)
 }
@@ -159,7 +165,6 @@ fn detach(
         };
         rename(&making_index, &Hidden::Index(name).file_name(), RenameFlags::empty())?;
         rename(&making, name.to_string().as_ref(), RenameFlags::NOREPLACE)?;
-        fsync(dir.as_fd()).context("cannot sync", inc_dir)?;
         Ok(built)
     });
     let built = match built {
@@ -172,6 +177,9 @@ fn detach(
             return Err(error);
         }
     };
+    if let Err(error) = fsync(dir.as_fd()).context("cannot sync", inc_dir) {
+        warnings.push(format!("the inc is whole, but may lose its name if the server crashes now: {error}"));
+    }
     incs.push(name);
     incs.sort_unstable();
     if let Err(error) = detached::drop_old_indexes(inc_dir, &incs) {

@@ -31,7 +31,11 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let _running = if dry_run { None } else { Some(Operation::Inc.begin(&context.settings)?) };
     // The times of a run over jails that the administrator picked say nothing about how long the
     // nightly one takes, which is what is watched.
-    let times = if all && !dry_run { Some(TimeFile::begin(&context.settings, inc)?) } else { None };
+    let times = if all && !dry_run {
+        noted(context, TimeFile::begin(&context.settings, inc).map_err(Failure::from))
+    } else {
+        None
+    };
     let began = Instant::now();
     let progress = Arc::new(Progress::default());
     progress.expect_jails(names.len() as u64);
@@ -43,9 +47,17 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     });
     drop(display);
     if let Some(times) = times {
-        times.finish(began.elapsed())?;
+        noted(context, times.finish(began.elapsed()).map_err(Failure::from));
     }
     Ok(exit)
+}
+
+/// What could be noted of how long the incs take. Where it could not (a full disk, say) that is said, and no
+/// reason to make none or to call one failed that stands.
+fn noted<T>(context: &Context, result: Result<T, Failure>) -> Option<T> {
+    result
+        .map_err(|error| context.ui.warning(format_args!("how long the incs take is not noted: {error}")))
+        .ok()
 }
 
 fn threads() -> NonZeroUsize {
@@ -85,7 +97,7 @@ fn of(
         }
         inc::Outcome::Made(made) => {
             if let Some(times) = times {
-                times.jail(name, took)?;
+                noted(context, times.jail(name, took).map_err(Failure::from));
             }
             Ok(told(context, name, &made))
         }

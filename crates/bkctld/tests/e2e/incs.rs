@@ -285,6 +285,48 @@ as_root! {
         }
     }
 
+    fn an_inc_that_stands_is_none_that_failed_on_a_full_btrfs() {
+        let server = Server::sized(FsKind::Btrfs, 400);
+        server.init("a");
+        let data = server.data("a");
+        // With files so small that they go into the metadata, until those are full, too.
+        sh(&format!(
+            "cd {}; dd if=/dev/zero of=big bs=64k status=none 2>/dev/null || :; sync
+             perl -e 'for (1..300000) {{ open(F, \">s$_\") && print F \"x\" x 1800 and close F or last }}'; sync",
+            data.display()
+        ));
+        for hour in 0..4 {
+            let before = server.incs("a").len();
+            let ran = server.bkctld_ahead(hour, &["inc", "a"]);
+            let made = server.incs("a").len() - before;
+            assert_eq!(ran.code == 0, made == 1, "{made} made: {}", ran.told());
+        }
+    }
+
+    fn an_inc_whose_record_cannot_be_written_stands_and_says_so() {
+        let server = Server::on(FsKind::Btrfs);
+        server.init("a");
+        write(&server.data("a").join("f"), "x");
+        // A snapshot takes no file that has to grow; a record does.
+        let program = server.command(&[]);
+        let mut shell = std::process::Command::new("sh");
+        server.environment(&mut shell);
+        let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" inc";
+        shell.args(["-c", script]).arg(program.get_program());
+        run::run(shell).ok().warns("its record is not kept").warns("how long the incs take is not noted");
+        assert_eq!(fs::read_to_string(server.only_inc("a").join("data/f")).unwrap(), "x");
+    }
+
+    fn without_room_for_the_times_there_are_incs_all_the_same() {
+        let server = Server::on(FsKind::Ext4);
+        server.init("a");
+        let state = server.path("state");
+        sh(&format!("mount -t tmpfs -o size=64k none {0}; dd if=/dev/zero of={0}/full bs=4k 2>/dev/null || :", state.display()));
+        server.bkctld(&["inc"]).ok().warns("how long the incs take is not noted");
+        assert_eq!(server.incs("a").len(), 1);
+        sh(&format!("umount {}", state.display()));
+    }
+
     fn inc_goes_on_past_a_jail_that_fails() {
         let server = Server::on(FsKind::Ext4);
         for name in ["a", "b", "c"] {
