@@ -29,6 +29,7 @@ mod crashes;
 mod docs;
 mod entry_points;
 mod firewall;
+mod hostile;
 mod inc_protection;
 mod incs;
 mod init_and_lifecycle;
