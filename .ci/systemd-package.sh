@@ -130,6 +130,7 @@ check "package: the jail is on after the boot, and the one that is to be off is 
     within 60 bkctld is-on web01
     on web01
     answers 2222
+    is "$(stat -c %a /run/bkctld)" 700
     within 60 sh -c "systemctl is-active bkctld.service | grep -x active"
     off off01
     bkctld --force remove off01

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, OFlags, StatxAttributes, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, fchmod, fstat, openat, statx};
 use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
@@ -135,6 +135,21 @@ pub fn make_private_dir(path: &Path, mode: u32) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error).context("cannot create directory", path),
     }
+}
+
+/// Takes the directory from everybody but root, where it is there. A link in its place is the
+/// administrator's affair, and left alone. By descriptor, so that what was looked at is what is changed.
+pub fn close_to_others(dir: &Path) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = match openat(CWD, dir, flags, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+        opened => opened.context("cannot open", dir)?,
+    };
+    let stat = fstat(&fd).context("cannot look at", dir)?;
+    if stat.st_mode & 0o077 == 0 {
+        return Ok(());
+    }
+    fchmod(&fd, Mode::RWXU).context("cannot set the mode of", dir)
 }
 
 fn parent(path: &Path) -> &Path {

@@ -63,8 +63,11 @@ fn systemd() -> bool {
 fn listen(name: Option<&OsString>) -> Result<(), Failure> {
     let (settings, jail) = jail(name)?;
     let systemd = systemd();
+    let runtime = RuntimeStore::new(&settings);
+    // An earlier version made it for everybody, and an upgrade comes by here.
+    runtime.close_to_others()?;
     let service = Service {
-        runtime: RuntimeStore::new(&settings).current(),
+        runtime: runtime.current(),
         sshd_config: settings.sshd_config.clone(),
         jail: jail.clone(),
         log: SystemLog::new(settings.log_level),

@@ -3,16 +3,12 @@
 //! made them for everybody.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{CWD, Mode, OFlags, fchmod, fstat, openat};
-use rustix::io::Errno;
+use std::path::PathBuf;
 
 use super::{Jail, JailName};
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
-
-const MODE: Mode = Mode::RWXU;
+use crate::file;
 
 /// What others than the owner may do.
 const OTHERS: u32 = 0o077;
@@ -23,22 +19,8 @@ impl Jail {
     /// Takes `JAILDIR/J` and `INCDIR/J` from everybody but root, where they are there. A link in the place
     /// of one is the administrator's affair, and left alone.
     pub fn close_to_others(&self) -> Result<()> {
-        [self.dir(), self.inc_dir()].into_iter().try_for_each(close)
+        [self.dir(), self.inc_dir()].into_iter().try_for_each(file::close_to_others)
     }
-}
-
-/// By descriptor, so that what was looked at is what is changed.
-fn close(dir: &Path) -> Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = match openat(CWD, dir, flags, Mode::empty()) {
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-        opened => opened.context("cannot open", dir)?,
-    };
-    let stat = fstat(&fd).context("cannot look at", dir)?;
-    if stat.st_mode & OTHERS == 0 {
-        return Ok(());
-    }
-    fchmod(&fd, MODE).context("cannot set the mode of", dir)
 }
 
 /// The directories of jails, of their incs and of archived jails that other users of the server can enter,

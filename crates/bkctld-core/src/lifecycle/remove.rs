@@ -24,6 +24,8 @@ pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
     if !jail.exists() {
         return Err(Error::NoSuchJail(jail.name().clone()));
     }
+    // Deleting takes time, and shows what is not deleted yet.
+    jail.close_to_others()?;
     renamed_away(jail.inc_dir(), rename_if_there)?;
     if is_configuration(jail.conf_dir()) {
         tree(jail.conf_dir())?;

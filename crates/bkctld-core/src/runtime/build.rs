@@ -33,7 +33,8 @@ pub struct Built {
 /// that run keep theirs. `waiting` is called when another process is building.
 pub fn build(settings: &Settings, waiting: impl FnOnce()) -> Result<Built> {
     let store = RuntimeStore::new(settings);
-    file::make_dir(store.dir())?;
+    file::make_private_dir(store.dir(), 0o700)?;
+    store.close_to_others()?;
     let _lock = Lock::take(&settings.lock_dir.join("runtime.build"), waiting)?;
     let files = programs::collect(&settings.jail_programs)?;
     let aside = store.dir().join(".building");

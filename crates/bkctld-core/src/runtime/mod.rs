@@ -18,6 +18,7 @@ pub(crate) use programs::{find as find_program, sftp_server};
 
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
+use crate::file;
 
 /// Where collections lie on a server.
 #[derive(Clone, Debug)]
@@ -34,10 +35,17 @@ impl RuntimeStore {
     /// The store with a collection for new sessions in it; the first is built.
     pub fn ready(settings: &Settings) -> Result<RuntimeStore> {
         let store = RuntimeStore::new(settings);
+        store.close_to_others()?;
         if !store.is_built() {
             build(settings, || ())?;
         }
         Ok(store)
+    }
+
+    /// Takes the store from everybody but root: whoever could open a collection could hold a lock on it for
+    /// ever, and no session would begin any more.
+    pub fn close_to_others(&self) -> Result<()> {
+        file::close_to_others(&self.dir)
     }
 
     /// The directory of all collections.

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::support::server::BKCTLD;
 use crate::support::*;
@@ -81,6 +82,26 @@ as_root! {
             let file = server.jail("a").join("rootfs").join(file);
             assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, mode, "{}", file.display());
         }
+    }
+
+    fn a_lock_that_another_user_takes_on_the_shared_programs_holds_up_no_session() {
+        let server = Server::on(FsKind::Ext4);
+        fs::set_permissions(server.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        let client = server.init("a");
+        let runtime = server.path("state/runtime");
+        // As the program made it before.
+        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o755)).unwrap();
+        server.bkctld(&["start", "a"]).ok();
+        let mut attack = Command::new("setpriv");
+        attack.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c"]);
+        attack.arg(format!("flock -x {}/current/. sleep 60", runtime.display()));
+        let mut attack = attack.stderr(Stdio::null()).spawn().unwrap();
+        // Has its lock, or was refused.
+        std::thread::sleep(Duration::from_millis(500));
+        let session = client.begin("echo hello").finish_within(Duration::from_secs(30));
+        let _ = attack.kill();
+        let _ = attack.wait();
+        session.ok().says("hello");
     }
 
     fn who_may_write_what_root_reads_is_told_by_check_setup() {

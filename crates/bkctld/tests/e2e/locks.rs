@@ -105,7 +105,7 @@ as_root! {
             machine.bkctld(&["start", name]).ok();
         }
         let told = machine.bkctld(&["check-setup"]);
-        assert!(told.out().contains("LOCKDIR /run/lock/bkctld lies where everyone may make names"), "{}", told.told());
+        assert!(told.out().contains("LOCKDIR /run/lock/bkctld lies where others may make names"), "{}", told.told());
         for setting in ["", "LOCKDIR=/run/bkctld"] {
             machine.set(setting);
             assert!(machine.is_on("a") && machine.is_on("b"), "with '{setting}'");

@@ -19,18 +19,26 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) -> bool {
         return true;
     }
     if lock_dir::anyone_could_make(dir) {
-        let text = format!(
-            "LOCKDIR {} lies where everyone may make names: who does so first after a boot keeps bkctld from running (delete LOCKDIR from {}: {} is the place without it)",
-            text::path(dir),
-            text::path(settings.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE))),
-            lock_dir::PLACE
-        );
-        parts.add("locks", Severity::Warning, text);
+        parts.add("locks", Severity::Warning, anyone_could_make(settings));
     }
     if dir == Path::new(lock_dir::PLACE) {
         strangers_place(parts);
     }
     true
+}
+
+fn anyone_could_make(settings: &Settings) -> String {
+    let dir = &settings.lock_dir;
+    let todo = if dir == Path::new(lock_dir::PLACE) {
+        "'chmod go-w' the directory that it lies in".to_owned()
+    } else {
+        let config = settings.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        format!("delete LOCKDIR from {}: {} is the place without it", text::path(config), lock_dir::PLACE)
+    };
+    format!(
+        "LOCKDIR {} lies where others may make names: who does so first after a boot keeps bkctld from running ({todo})",
+        text::path(dir)
+    )
 }
 
 /// Where locks were before may be somebody else's: whoever made it first. A program of before that has

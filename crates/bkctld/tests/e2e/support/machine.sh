@@ -19,7 +19,7 @@ for at in etc root usr/lib usr/sbin; do
     mkdir -p "$1/over/up/$at" "$1/over/work/$at"
     mount -t overlay -o "lowerdir=/$at,upperdir=$1/over/up/$at,workdir=$1/over/work/$at" overlay "/$at"
 done
-mount -t tmpfs tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/sshd /etc/default
 rm -rf /etc/default/bkctld /usr/lib/bkctld /usr/sbin/bkctld /root/.ssh
 mkdir -m 700 /root/.ssh
