@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bkctld_core::config::Isolation;
 use bkctld_core::error::Result;
 use bkctld_sys::namespace::{Namespace, unshare};
-use bkctld_sys::process::{close_on_exec_from_3, fork, signal_the_others};
+use bkctld_sys::process::{close_on_exec_from_3, forget_environment, fork, signal_the_others};
 use bkctld_sys::seccomp;
 use bkctld_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -67,6 +67,8 @@ pub(crate) fn run(start: Start<'_>) -> i32 {
         umask(Mode::from_raw_mode(0o022));
         // Not fatal: a server in a container may not allow it.
         let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+        // The listener's, which a session in compat isolation could read.
+        let _ = forget_environment();
         enter_namespaces(service)?;
         let owner = Owner(ids.map_or(0, IdRange::base));
         if !root::enter(&service.jail, &trees, owner)? {

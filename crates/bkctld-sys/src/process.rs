@@ -123,6 +123,31 @@ fn mapping(line: &str) -> Option<Option<(usize, usize)>> {
     Some((of_a_file && matches!(permissions, "r-xp" | "r--p")).then_some(range))
 }
 
+/// Forgets the environment that this process was started with, and leaves zeros in its place, which
+/// `/proc/PID/environ` shows: newer kernels let CAP_SYS_ADMIN read that of any process.
+pub fn forget_environment() -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // `env_start` and `env_end` are fields 50 and 51. The program's name, field 2, ends with the last
+    // parenthesis.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let mut places = fields.split_whitespace().skip(50 - 3).map(str::parse::<usize>);
+    let (Some(Ok(start)), Some(Ok(end))) = (places.next(), places.next()) else {
+        return Err(io::Error::other("/proc/self/stat does not say where the environment is"));
+    };
+    // SAFETY: the kernel has put the strings between these two places of the stack, above all frames, where they
+    // are this process's to write to. Only libc's list of variables points there, which is emptied before,
+    // and no other thread reads it: the caller is a fork, which has one.
+    unsafe {
+        libc::clearenv();
+        std::ptr::write_bytes(
+            std::ptr::with_exposed_provenance_mut::<u8>(start),
+            0,
+            end.saturating_sub(start),
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
