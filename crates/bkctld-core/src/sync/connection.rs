@@ -1,9 +1,9 @@
 //! One ssh connection to a node, which everything that is asked of it goes through.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -33,6 +33,13 @@ const OPTIONS: [&str; 10] = [
 
 /// How long a node has from the connection to the first word of its login shell.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The most of what a node says that is kept in memory, in bytes: thousands of jails say less, and a node
+/// that was taken over may say anything.
+pub(super) const ANSWER_LIMIT: u64 = 64 << 20;
+
+/// The most that a login shell says before the mark, in bytes; also in one line.
+const GREETING_LIMIT: u64 = 1 << 20;
 
 /// A connected node; disconnected when dropped.
 pub(super) struct Connection<'a> {
@@ -94,16 +101,16 @@ impl<'a> Connection<'a> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot run", "ssh")?;
         let input = child.stdin.take();
-        let output = std::thread::scope(|scope| {
+        let answer = std::thread::scope(|scope| {
             // Beside the reading: a script may answer before it was read to its end.
             scope.spawn(move || input.map(|mut input| input.write_all(script.as_bytes())));
-            child.wait_with_output()
+            output(child, ANSWER_LIMIT)
         })
         .context("cannot run", "ssh")?;
-        let text = String::from_utf8_lossy(&output.stdout);
+        let text = String::from_utf8_lossy(&answer.stdout);
         let mut lines = text.lines().skip_while(|line| line.trim_end() != MARK).skip(1);
-        if !output.status.success() {
-            let why = last_line(&output.stderr).unwrap_or_else(|| output.status.to_string());
+        if !answer.status.success() {
+            let why = last_line(&answer.stderr).unwrap_or_else(|| answer.status.to_string());
             return Err(Error::Refused(format!("the connection or a script there failed: {why}")));
         }
         Ok(lines.by_ref().map(str::to_owned).collect())
@@ -140,6 +147,32 @@ impl Drop for Connection<'_> {
     }
 }
 
+/// All that a program says, when it has ended. One that says more than `limit` bytes is ended, which is an
+/// error.
+pub(super) fn output(mut child: Child, limit: u64) -> io::Result<Output> {
+    let (said, complained) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = std::thread::scope(|scope| {
+        let complained = scope.spawn(move || read_all(complained, limit));
+        let said = read_all(said, limit).inspect_err(|_| {
+            let _ = child.kill();
+        });
+        (said, complained.join().unwrap_or_else(|_| Err(io::Error::other("nobody has listened"))))
+    });
+    let status = child.wait()?;
+    Ok(Output { status, stdout: stdout?, stderr: stderr? })
+}
+
+fn read_all(said: Option<impl Read>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(said) = said {
+        said.take(limit + 1).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it says more than {} MiB", limit >> 20)));
+    }
+    Ok(bytes)
+}
+
 /// Whether the mark is said before the end; an error where neither comes in time.
 fn hear_mark(
     said: impl Read + Send + 'static,
@@ -148,7 +181,8 @@ fn hear_mark(
     let (tell, heard) = channel();
     // Left alone after the time: it ends with what it listens to.
     std::thread::spawn(move || {
-        let marked = BufReader::new(said).lines().map_while(Result::ok).any(|line| line.trim_end() == MARK);
+        let said = BufReader::new(said.take(GREETING_LIMIT));
+        let marked = said.lines().map_while(Result::ok).any(|line| line.trim_end() == MARK);
         let _ = tell.send(marked);
     });
     heard.recv_timeout(patience)
@@ -206,6 +240,23 @@ mod tests {
         let (silent, _speaker) = std::io::pipe().unwrap();
         let patience = Duration::from_millis(10);
         assert_eq!(hear_mark(silent, patience), Err(RecvTimeoutError::Timeout));
+        // Nor is one listened to that speaks for ever, and never ends its line.
+        assert_eq!(hear_mark(io::repeat(b'x'), Duration::from_secs(60)), Ok(false));
+    }
+
+    #[test]
+    fn a_program_that_speaks_for_ever_is_ended_and_fills_no_memory() {
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+            output(command.spawn().unwrap(), 1 << 20)
+        };
+        for endless in ["exec yes", "exec yes >&2"] {
+            assert_eq!(run(endless).unwrap_err().to_string(), "it says more than 1 MiB");
+        }
+        let said = run("echo one; echo two >&2; exit 3").unwrap();
+        assert_eq!((said.stdout.as_slice(), said.stderr.as_slice()), (&b"one\n"[..], &b"two\n"[..]));
+        assert_eq!(said.status.code(), Some(3));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::connection::{Connection, cannot_run};
+use super::connection::{ANSWER_LIMIT, Connection, cannot_run, output};
 use super::node::NodeState;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
@@ -174,15 +174,15 @@ fn rsync(mut command: Command, names: &[String]) -> Result<Vec<String>> {
     let mut child = command.spawn().map_err(|error| cannot_run("rsync", "rsync", error))?;
     let input = child.stdin.take();
     let list = names.iter().flat_map(|name| [name.as_bytes(), b"\0"]).flatten().copied().collect::<Vec<_>>();
-    let output = std::thread::scope(|scope| {
+    let answer = std::thread::scope(|scope| {
         scope.spawn(move || input.map(|mut input| input.write_all(&list)));
-        child.wait_with_output()
+        output(child, ANSWER_LIMIT)
     })
     .context("cannot run", "rsync")?;
-    if !output.status.success() {
-        return Err(failed(&output.stderr));
+    if !answer.status.success() {
+        return Err(failed(&answer.stderr));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    Ok(String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect())
 }
 
 /// Why rsync failed, in its own words: the first of them are the cause, the last only the exit code.
