@@ -19,6 +19,7 @@ pub type Property = fn(&[u8]);
 pub const PROPERTIES: &[(&str, Property)] = &[
     ("address", jail::address::properties::hold),
     ("authorized-keys", jail::authorized_keys::properties::hold),
+    ("canary", check::canary::properties::hold),
     ("check-policy", check::policy::properties::hold),
     ("config", config::read::properties::hold),
     ("host-key", client::properties::hold),
@@ -26,6 +27,7 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("inc-record", inc::record::properties::hold),
     ("inc-times", inc::times::properties::hold),
     ("incs-policy", retention::policy::properties::hold),
+    ("listening", jail::listening::properties::hold),
     ("minifirewall", firewall::rules_file::properties::hold),
     ("mountinfo", original::chroot::properties::hold),
     ("names", inc::pattern::properties::hold),

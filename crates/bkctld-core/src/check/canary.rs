@@ -100,6 +100,9 @@ fn search(mut from: impl Read, words: [&[u8]; 2]) -> io::Result<[bool; 2]> {
     Ok(found)
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

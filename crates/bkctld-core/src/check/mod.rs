@@ -1,7 +1,7 @@
 //! What monitoring asks: findings about the jails and the server, each with how bad it is, in the form
 //! that Nagios and its kin read.
 
-mod canary;
+pub(crate) mod canary;
 mod incs;
 mod jails;
 pub(crate) mod policy;

@@ -42,6 +42,9 @@ fn ports_of(table: &str) -> impl Iterator<Item = Port> + '_ {
     })
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;

@@ -5,7 +5,7 @@ pub(crate) mod authorized_keys;
 mod client_file;
 mod closed;
 mod list;
-mod listening;
+pub(crate) mod listening;
 mod name;
 mod old_layout;
 mod port;
