@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -85,6 +86,8 @@ impl Volume {
         for dir in [self.jail.dir().to_path_buf(), self.jail.data(), self.jail.var(), self.jail.rootfs()] {
             let _ = fs::create_dir(dir);
         }
+        // As `init` makes it, and `inc` would make it.
+        fs::set_permissions(self.jail.dir(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(self.jail.version_file(), "2\n").unwrap();
     }
 
