@@ -1,44 +1,140 @@
-//! What a session is for, told by the program that sshd starts in it.
+//! What a session is for, told by the programs that sshd starts in it.
 
 use bkctld_core::session::Kind;
-use bkctld_core::text::printable;
 
-/// The longest command that a record keeps, in bytes.
-const COMMAND_LIMIT: usize = 512;
+/// A program that is about to start, as far as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Argv {
+    pub(crate) words: Vec<Vec<u8>>,
+    /// Whether that is all: of what is cut off nobody knows what it does.
+    pub(crate) whole: bool,
+}
 
-/// What the arguments of a program say that sshd has started: the user's shell, with `-c COMMAND`
-/// or as a login shell. None for what sshd starts on its own account.
-pub(crate) fn classify(argv: &[Vec<u8>]) -> Option<(Kind, String)> {
-    let shown = |bytes: &[u8]| printable(&bytes[..bytes.len().min(COMMAND_LIMIT)]).into_owned();
-    let first = argv.first()?;
-    if argv.get(1).map(Vec::as_slice) == Some(b"-c") {
-        let command = argv.get(2)?;
-        let kind = kind_of(command)?;
-        return Some((kind, shown(command)));
+/// What sshd starts for the client: the user's shell, with `-c COMMAND` or as a login shell. None for what
+/// sshd starts on its own account. Every other program has a kind, if only that of some command: a client
+/// must not be able to choose words that keep it out of the record.
+pub(crate) fn classify(argv: &Argv) -> Option<(Kind, Vec<u8>)> {
+    let words = &argv.words;
+    let first = words.first().map_or(&b""[..], Vec::as_slice);
+    if let [_, option, command, ..] = words.as_slice()
+        && option == b"-c"
+    {
+        let kind = match argv.whole {
+            true if is_rc_file(command) => return None,
+            true => kind_of(command),
+            false => Kind::Command,
+        };
+        return Some((kind, command.clone()));
     }
-    let name = base_name(first);
-    if own_program(name) || argv.get(1).is_some_and(|arg| is_rc_file(arg)) {
+    // A client cannot choose the name of its shell.
+    if own_program(base_name(first)) {
         return None;
     }
     // A login shell's name begins with `-`.
-    let kind = if first.starts_with(b"-") { Kind::Shell } else { kind_of(&argv.join(&b' '))? };
-    Some((kind, shown(&argv.join(&b' '))))
+    let kind = if first.starts_with(b"-") { Kind::Shell } else { Kind::Command };
+    Some((kind, words.join(&b' ')))
 }
 
-fn kind_of(command: &[u8]) -> Option<Kind> {
-    let words: Vec<&[u8]> =
-        command.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).collect();
-    let has = |wanted: &[u8]| words.iter().skip(1).any(|word| *word == wanted);
-    if words.iter().any(|word| is_rc_file(word)) {
-        return None;
-    }
-    Some(match base_name(words.first().copied().unwrap_or_default()) {
-        b"rsync" if has(b"--server") && has(b"--sender") => Kind::RsyncPull,
-        b"rsync" if has(b"--server") => Kind::RsyncPush,
+/// What a command line does, where it is one plain command; anything else is some command.
+fn kind_of(command: &[u8]) -> Kind {
+    let Some(words) = plain_words(command) else { return Kind::Command };
+    let Some((program, arguments)) = words.split_first() else { return Kind::Command };
+    let has = |wanted: &[u8]| arguments.iter().any(|word| word == wanted);
+    match base_name(program) {
+        b"rsync" => rsync(arguments),
         b"scp" if has(b"-t") || has(b"-f") => Kind::Scp,
         b"sftp-server" | b"internal-sftp" => Kind::Sftp,
         _ => Kind::Command,
-    })
+    }
+}
+
+/// What an rsync does that was started by another one. Its first argument is `--server` then; further behind
+/// it might be the value of another option. `--fake-super` is what users put before it by `--rsync-path`.
+fn rsync(arguments: &[Vec<u8>]) -> Kind {
+    let arguments = match arguments {
+        [first, rest @ ..] if first == b"--fake-super" => rest,
+        all => all,
+    };
+    let Some((server, options)) = arguments.split_first() else { return Kind::Command };
+    if server != b"--server" {
+        return Kind::Command;
+    }
+    if options.iter().any(|word| word == b"--sender") {
+        return Kind::RsyncPull;
+    }
+    if options.iter().any(|word| writes_nothing(word)) { Kind::Command } else { Kind::RsyncPush }
+}
+
+/// Options with which a receiver ends well and has written nothing, or with which it gets its arguments from
+/// the client later, where nobody sees them (`-s`). Their letters stand before `e`, whose value follows it.
+fn writes_nothing(word: &[u8]) -> bool {
+    const LONG: [&[u8]; 8] = [
+        b"--version",
+        b"--help",
+        b"--dry-run",
+        b"--list-only",
+        b"--daemon",
+        b"--secluded-args",
+        b"--protect-args",
+        b"--only-write-batch",
+    ];
+    if word.starts_with(b"--") {
+        let name = word.split(|byte| *byte == b'=').next().unwrap_or_default();
+        return LONG.contains(&name);
+    }
+    match word.strip_prefix(b"-") {
+        Some(letters) => letters.iter().take_while(|byte| **byte != b'e').any(|byte| b"nshV".contains(byte)),
+        None => false,
+    }
+}
+
+/// The words of a command line, as any shell splits it, if all that the shell does with it is to start one
+/// program: no second command, no redirection, nothing expanded that could become another option. Patterns
+/// of file names and `~` are left as they are.
+fn plain_words(command: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (mut words, mut word) = (Vec::new(), None::<Vec<u8>>);
+    let mut bytes = command.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b' ' | b'\t' => words.extend(word.take()),
+            b'\\' => {
+                let escaped = bytes.next().filter(|byte| *byte != b'\n')?;
+                word.get_or_insert_default().push(escaped);
+            }
+            quote @ (b'\'' | b'"') => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match bytes.next()? {
+                        end if end == quote => break,
+                        b'$' | b'`' | b'\\' | b'!' if quote == b'"' => return None,
+                        inside => word.push(inside),
+                    }
+                }
+            }
+            b'_'
+            | b'-'
+            | b'.'
+            | b'/'
+            | b','
+            | b':'
+            | b'='
+            | b'+'
+            | b'@'
+            | b'%'
+            | b'^'
+            | b'~'
+            | b'*'
+            | b'?'
+            | b'['
+            | b']'
+            | 0x80.. => word.get_or_insert_default().push(byte),
+            _ if byte.is_ascii_alphanumeric() => word.get_or_insert_default().push(byte),
+            _ => return None,
+        }
+    }
+    words.extend(word);
+    // `A=b program` sets a variable first, and might so change which program is found.
+    (!words.first().is_some_and(|first| first.contains(&b'='))).then_some(words)
 }
 
 /// The programs of which sshd consists, and what it calls at a login.
@@ -46,9 +142,18 @@ fn own_program(name: &[u8]) -> bool {
     name.starts_with(b"sshd") || matches!(name, b"ssh-keygen" | b"xauth")
 }
 
-/// sshd runs these through a shell before the client's command.
-fn is_rc_file(word: &[u8]) -> bool {
-    word == b"/etc/ssh/sshrc" || word.ends_with(b".ssh/rc")
+/// sshd runs these through a shell before the client's command, in exactly these words: the server's file, or
+/// root's own by root's shell. A client that sends the same words starts the same files, which it cannot write.
+fn is_rc_file(command: &[u8]) -> bool {
+    const SYSTEM: &[u8] = b"/bin/sh /etc/ssh/sshrc";
+    const USER: [&[u8]; 2] = [b"/bin/sh .ssh/rc", b"/bin/sh /root/.ssh/rc"];
+    let by_shell = || {
+        let words = plain_words(command)?;
+        let [shell, option, script] = words.as_slice() else { return None };
+        let is_shell = shell.starts_with(b"/") && shell.ends_with(b"sh") && option == b"-c";
+        Some(is_shell && USER.contains(&script.as_slice()))
+    };
+    command == SYSTEM || by_shell().unwrap_or(false)
 }
 
 fn base_name(path: &[u8]) -> &[u8] {
@@ -62,37 +167,105 @@ pub(crate) mod properties;
 mod tests {
     use super::*;
 
-    fn kind(argv: &[&str]) -> Option<Kind> {
-        let argv: Vec<Vec<u8>> = argv.iter().map(|arg| arg.as_bytes().to_vec()).collect();
-        classify(&argv).map(|(kind, _)| kind)
+    fn argv(words: &[&str]) -> Argv {
+        Argv { words: words.iter().map(|word| word.as_bytes().to_vec()).collect(), whole: true }
+    }
+
+    fn kind(words: &[&str]) -> Option<Kind> {
+        classify(&argv(words)).map(|(kind, _)| kind)
     }
 
     #[test]
-    fn the_first_program_tells_what_the_session_is_for() {
-        for (argv, expected) in [
-            (&["bash", "-c", "rsync --server -logDtpre.iLsfxCIvu . /data"][..], Some(Kind::RsyncPush)),
-            (&["sh", "-c", "/usr/bin/rsync --server --sender -vlogDtpre . /data"], Some(Kind::RsyncPull)),
-            (&["sh", "-c", "rsync --version"], Some(Kind::Command)),
+    fn a_program_tells_what_the_session_is_for() {
+        for (words, expected) in [
+            (&["sh", "-c", "/usr/lib/openssh/sftp-server"][..], Some(Kind::Sftp)),
             (&["sh", "-c", "scp -r -t /data"], Some(Kind::Scp)),
-            (&["sh", "-c", "/usr/lib/openssh/sftp-server"], Some(Kind::Sftp)),
+            (&["sh", "-c", "scp -v -f -- '/data/a b'"], Some(Kind::Scp)),
+            (&["sh", "-c", "scp -t /data; rm -rf /data"], Some(Kind::Command)),
             (&["sh", "-c", "ls -l"], Some(Kind::Command)),
             (&["sh", "-c", ""], Some(Kind::Command)),
             (&["-bash"], Some(Kind::Shell)),
+            (&["bash"], Some(Kind::Command)),
             (&["/usr/sbin/sshd", "-i", "-R"], None),
             (&["/usr/lib/openssh/sshd-session", "-i", "-R"], None),
-            (&["sh", "-c", "/bin/sh /etc/ssh/sshrc"], None),
-            (&["/bin/sh", "/etc/ssh/sshrc"], None),
-            (&["sh", "-c"], None),
-            (&[], None),
+            (&["sh", "-c"], Some(Kind::Command)),
+            (&[], Some(Kind::Command)),
         ] {
-            assert_eq!(kind(argv), expected, "{argv:?}");
+            assert_eq!(kind(words), expected, "{words:?}");
         }
     }
 
     #[test]
-    fn the_command_is_shortened_and_printable() {
-        let long = [b"x\x1b".to_vec(), vec![b'y'; 9000]].concat();
-        let (_, shown) = classify(&[b"sh".to_vec(), b"-c".to_vec(), long]).unwrap();
-        assert!(shown.starts_with("x\\u{1b}yy") && shown.len() < 600);
+    fn a_push_is_one_plain_rsync_that_receives() {
+        use Kind::{Command, RsyncPull, RsyncPush};
+        for (command, expected) in [
+            ("rsync --server -logDtpre.iLsfxCIvu . /data", RsyncPush),
+            (r"rsync --server -logDtpre.iLsfxCIvu . /data/a\ b\$x", RsyncPush),
+            (
+                "/usr/bin/rsync --server -vbe.LsfxCIvu --log-format=%i --backup-dir /x --delete --partial-dir .p . '/data/a b'",
+                RsyncPush,
+            ),
+            (r"rsync --fake-super --server -ltpre.iLsfx --usermap=\*:root . ~/x", RsyncPush),
+            ("rsync --server --sender -vlogDtpre.iLsfx . /data/web*", RsyncPull),
+            ("rsync --server -logDtpre.iLsfx --sender . /data", RsyncPull),
+            // Another command with it.
+            ("rsync --server --version; rm -rf /data/*", Command),
+            ("rsync --server -logDtpre . /data; true", Command),
+            ("rsync --server -logDtpre . /data && true", Command),
+            ("rsync --server -logDtpre . /data || true", Command),
+            ("rsync --server -logDtpre . /data | cat", Command),
+            ("rsync --server -logDtpre . /data & true", Command),
+            ("rsync --server -logDtpre . /data\ntrue", Command),
+            ("rsync --server -logDtpre . /data\\\ntrue", Command),
+            ("rsync --server -logDtpre . /data > /data/x", Command),
+            ("rsync --server -logDtpre . /data < /data/x", Command),
+            ("rsync --server -logDtpre . $(rm -rf /data)", Command),
+            ("rsync --server -logDtpre . `rm -rf /data`", Command),
+            ("rsync --server -logDtpre . \"$(rm -rf /data)\"", Command),
+            ("(rsync --server -logDtpre . /data)", Command),
+            ("PATH=/data rsync --server -logDtpre . /data", Command),
+            ("rsync --server -logDtpre . 'unfinished", Command),
+            // Options that write nothing, also in disguise.
+            ("rsync --server --version", Command),
+            (r"rsync --server \--version", Command),
+            ("rsync --server --vers'io'n", Command),
+            ("rsync --server --vers{ion,ion}", Command),
+            ("rsync --server -nlogDtpre.iLsfx . /data", Command),
+            ("rsync --server -logDtpren.iLsfx . /data", RsyncPush),
+            ("rsync --server -slogDtpre.iLsfx", Command),
+            ("rsync --server -logDtpre.iLsfx --list-only . /data", Command),
+            ("rsync --server -logDtpre.iLsfx --only-write-batch=X . /data", Command),
+            ("rsync --version", Command),
+            ("rsync --backup-dir --server -a . /data", Command),
+            ("rsync -a --server . /data", Command),
+            ("rsync", Command),
+            ("echo rsync --server . /data", Command),
+        ] {
+            assert_eq!(kind(&["bash", "-c", command]), Some(expected), "{command}");
+        }
+        // Of what is cut off nobody knows how it goes on.
+        let mut cut = argv(&["bash", "-c", "rsync --server -logDtpre.iLsfx . /data"]);
+        cut.whole = false;
+        assert_eq!(classify(&cut).unwrap().0, Command);
+    }
+
+    #[test]
+    fn only_what_sshd_itself_runs_at_a_login_is_left_out() {
+        for command in
+            ["/bin/sh /etc/ssh/sshrc", "/bin/bash -c '/bin/sh .ssh/rc'", "/bin/sh -c '/bin/sh /root/.ssh/rc'"]
+        {
+            assert_eq!(kind(&["sh", "-c", command]), None, "{command}");
+        }
+        for command in [
+            "rm -rf /data .ssh/rc",
+            "rm -rf /data /etc/ssh/sshrc",
+            "/bin/sh /etc/ssh/sshrc; rm -rf /data",
+            "/bin/sh -c '/bin/sh /data/.ssh/rc'",
+            "/bin/sh -c '/bin/sh .ssh/rc' x",
+            "/bin/rm -c '/bin/sh .ssh/rc'",
+            "/bin/sh .ssh/rc",
+        ] {
+            assert_eq!(kind(&["sh", "-c", command]), Some(Kind::Command), "{command}");
+        }
     }
 }

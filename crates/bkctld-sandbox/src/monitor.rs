@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bkctld_core::session::{ActiveSession, Ending, LogWriter, SessionRecord};
 use bkctld_core::syslog::{Entry, Severity};
 use bkctld_sys::net::byte_counts;
-use bkctld_sys::seccomp::{Notification, Notifications};
+use bkctld_sys::seccomp::Notifications;
 use bkctld_sys::signal::SignalFd;
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid};
 use rustix::time::Timespec;
 
+use crate::command::Argv;
 use crate::filter::{Watched, watched};
 use crate::idrange::IdRange;
 use crate::link::Message;
@@ -49,7 +50,7 @@ pub(crate) fn run(connection: Connection<'_>) -> i32 {
         active: ActiveSession::begin(&connection.service.jail, &record).ok(),
         record,
         logged_in: false,
-        client_program: None,
+        programs: Vec::new(),
         ending: None,
         connection,
     };
@@ -65,6 +66,15 @@ pub(crate) fn run(connection: Connection<'_>) -> i32 {
     }
 }
 
+/// A program of the record that runs.
+struct Running {
+    pid: i32,
+    /// Its place in the record.
+    at: usize,
+    /// Bytes that had come when it started.
+    bytes_in: u64,
+}
+
 struct Session<'a> {
     connection: Connection<'a>,
     record: SessionRecord,
@@ -72,8 +82,8 @@ struct Session<'a> {
     active: Option<ActiveSession>,
     log: LogWriter,
     logged_in: bool,
-    /// The process whose exit status is the session's.
-    client_program: Option<i32>,
+    /// Those of the record that run.
+    programs: Vec<Running>,
     ending: Option<Ending>,
 }
 
@@ -235,34 +245,36 @@ impl Session<'_> {
             Ok(None) => return true,
             Err(_) => return false,
         };
-        let seen = match watched(call.number, &call.args) {
-            Some(Watched::Exec(argv)) if self.logged_in && is_sshd(call.pid) => read_argv(call.pid, argv)
-                .filter(|_| notifications.is_waiting(&call))
-                .and_then(|argv| command::classify(&argv)),
-            Some(Watched::Exit(status)) => {
-                self.exit(&call, status);
-                None
+        match watched(call.number, &call.args) {
+            Some(Watched::Exec(argv)) if self.logged_in && is_sshd(call.pid) => {
+                let argv = read_argv(call.pid, argv);
+                // Else what was read may have been another process.
+                if notifications.is_waiting(&call) {
+                    self.start(call.pid, &argv);
+                }
             }
-            _ => None,
-        };
-        let _ = notifications.let_go(&call);
-        if let Some((kind, command)) = seen
-            && self.record.kind.is_none_or(|known| kind > known)
-        {
-            self.record.kind = Some(kind);
-            self.record.command = Some(command);
-            self.record.exit = None;
-            self.client_program = Some(call.pid);
-            self.update();
+            Some(Watched::Exit(status)) => self.exit(call.pid, status),
+            _ => {}
         }
+        let _ = notifications.let_go(&call);
         true
     }
 
-    fn exit(&mut self, call: &Notification, status: u8) {
-        if self.client_program == Some(call.pid) {
-            self.record.exit = Some(status);
-            // The kernel may give the number to another process now.
-            self.client_program = None;
+    fn start(&mut self, pid: i32, argv: &Argv) {
+        let Some((kind, command)) = command::classify(argv) else { return };
+        self.count_bytes();
+        if let Some(at) = self.record.started(kind, &command) {
+            self.programs.push(Running { pid, at, bytes_in: self.record.bytes_in });
+            self.update();
+        }
+    }
+
+    fn exit(&mut self, pid: i32, status: u8) {
+        // The kernel may give the number to another process now.
+        if let Some(index) = self.programs.iter().position(|running| running.pid == pid) {
+            let Running { at, bytes_in, .. } = self.programs.swap_remove(index);
+            self.count_bytes();
+            self.record.exited(at, status, self.record.bytes_in.saturating_sub(bytes_in));
         }
     }
 
@@ -308,40 +320,52 @@ fn is_sshd(pid: i32) -> bool {
         .is_ok_and(|exe| exe.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"sshd")))
 }
 
-/// Arguments of a program that is about to start, at most this many bytes and words.
-const ARGV_BYTES: usize = 2048;
+/// Arguments of a program that is about to start, at most this many bytes of each, and words.
+const ARGV_BYTES: usize = 4096;
 const ARGV_WORDS: usize = 16;
 
-fn read_argv(pid: i32, address: u64) -> Option<Vec<Vec<u8>>> {
-    let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
-    let mut argv = Vec::new();
+/// What can be read of them: a program whose arguments cannot be read is one nevertheless.
+fn read_argv(pid: i32, address: u64) -> Argv {
+    let mut argv = Argv { words: Vec::new(), whole: false };
+    let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else { return argv };
     for index in 0..ARGV_WORDS as u64 {
         let mut pointer = [0; size_of::<usize>()];
-        memory.read_exact_at(&mut pointer, address.checked_add(index * size_of::<usize>() as u64)?).ok()?;
+        let read = address
+            .checked_add(index * size_of::<usize>() as u64)
+            .is_some_and(|at| memory.read_exact_at(&mut pointer, at).is_ok());
+        if !read {
+            return argv;
+        }
         let pointer = usize::from_ne_bytes(pointer) as u64;
         if pointer == 0 {
-            break;
+            argv.whole = true;
+            return argv;
         }
-        argv.push(read_string(&memory, pointer)?);
+        let (text, whole) = read_string(&memory, pointer);
+        argv.words.push(text);
+        if !whole {
+            return argv;
+        }
     }
-    Some(argv)
+    argv
 }
 
-fn read_string(memory: &File, address: u64) -> Option<Vec<u8>> {
+/// A string, and whether that is all of it.
+fn read_string(memory: &File, address: u64) -> (Vec<u8>, bool) {
     let mut text = Vec::new();
     let mut chunk = [0; 256];
     while text.len() < ARGV_BYTES {
-        let at = address.checked_add(text.len() as u64)?;
+        let Some(at) = address.checked_add(text.len() as u64) else { break };
         // Not over a page's end, behind which nothing may be mapped.
         let room = (4096 - (at % 4096)).min(chunk.len() as u64) as usize;
-        let len = memory.read_at(&mut chunk[..room], at).ok().filter(|len| *len > 0)?;
+        let Some(len) = memory.read_at(&mut chunk[..room], at).ok().filter(|len| *len > 0) else { break };
         match chunk[..len].iter().position(|byte| *byte == 0) {
             Some(end) => {
                 text.extend_from_slice(&chunk[..end]);
-                return Some(text);
+                return (text, true);
             }
             None => text.extend_from_slice(&chunk[..len]),
         }
     }
-    Some(text)
+    (text, false)
 }

@@ -7,5 +7,5 @@ mod record;
 pub(crate) mod store;
 
 pub use log::{LogWriter, log_newest_first};
-pub use record::{Ending, Kind, SessionRecord};
+pub use record::{Ending, Kind, Program, SessionRecord};
 pub use store::{ActiveSession, Pushes, active, last_finished, last_push, pushes};

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// One connection that reached sshd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
@@ -33,7 +35,36 @@ pub struct SessionRecord {
     pub bytes_out: u64,
     /// How the session ended; none while it is active.
     pub ending: Option<Ending>,
+    /// Every program that sshd started for the client, in their order, as far as there is room. None of them
+    /// in what earlier versions have written, and where the client started nothing.
+    #[serde(default)]
+    pub programs: Vec<Program>,
+    /// How many more it started, for which there was no room.
+    #[serde(default)]
+    pub more_programs: u64,
 }
+
+/// One program that sshd started for the client: a shell with a command, or a login shell. What that starts in
+/// its turn is not looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// What it is.
+    pub kind: Kind,
+    /// Its command line, printable and shortened.
+    pub command: String,
+    /// Its exit status; none while it runs, or when it was killed.
+    pub exit: Option<u8>,
+    /// Bytes of the connection from the client while it ran, as TCP counted them; 0 while it runs.
+    pub bytes_in: u64,
+}
+
+/// How many programs a record lists.
+const PROGRAMS: usize = 16;
+/// Bytes of all their command lines together: the finished records are bounded, and a client must not be able
+/// to push older ones out with few sessions.
+const COMMANDS: usize = 1024;
+/// The longest of them, in bytes.
+const COMMAND: usize = 512;
 
 impl SessionRecord {
     /// The record of a session that begins: nothing but where it comes from is known.
@@ -51,15 +82,69 @@ impl SessionRecord {
             bytes_in: 0,
             bytes_out: 0,
             ending: None,
+            programs: Vec::new(),
+            more_programs: 0,
         }
     }
 
-    /// Whether the session brought files and its program ended well. What rsync calls vanished
-    /// files (24) is the client's own living on while it is read. SFTP and scp do not tell the
-    /// direction, but the bytes do.
+    /// Adds a program that sshd starts, and returns its place among the listed ones; none if there was no room
+    /// for it. The session is for the program of the greatest kind, of several the first.
+    pub fn started(&mut self, kind: Kind, command: &[u8]) -> Option<usize> {
+        let used: usize = self.programs.iter().map(|program| program.command.len()).sum();
+        let left = COMMANDS.saturating_sub(used).min(COMMAND);
+        if self.programs.len() == PROGRAMS || left == 0 {
+            self.more_programs += 1;
+            return None;
+        }
+        let mut command = text::printable(&command[..command.len().min(left)]).into_owned();
+        while command.len() > left {
+            command.pop();
+        }
+        if self.kind.is_none_or(|known| kind > known) {
+            self.kind = Some(kind);
+            self.command = Some(command.clone());
+            self.exit = None;
+        }
+        self.programs.push(Program { kind, command, exit: None, bytes_in: 0 });
+        Some(self.programs.len() - 1)
+    }
+
+    /// Notes how the program at this place ended, and how many bytes came while it ran.
+    pub fn exited(&mut self, at: usize, status: u8, bytes_in: u64) {
+        let Some(program) = self.programs.get_mut(at) else { return };
+        program.exit = Some(status);
+        program.bytes_in = bytes_in;
+        let kind = program.kind;
+        if self.kind == Some(kind) && self.programs.iter().position(|other| other.kind == kind) == Some(at) {
+            self.exit = Some(status);
+        }
+    }
+
+    /// Whether the session brought files and its program ended well: one rsync that wrote into the jail,
+    /// nothing else on its connection, and bytes that came while it ran. Of SFTP and scp it is not known whether
+    /// they brought or fetched, or whether all arrived; of several programs, what the others did to the
+    /// files.
     pub fn is_successful_push(&self) -> bool {
+        match self.programs.as_slice() {
+            [] => self.was_successful_push(),
+            [only] => self.more_programs == 0 && only.is_push() && only.ended_well() && only.bytes_in > 0,
+            _ => false,
+        }
+    }
+
+    /// Whether an rsync that was to write into the jail has failed.
+    pub fn is_failed_push(&self) -> bool {
+        match self.programs.as_slice() {
+            [] => self.kind == Some(Kind::RsyncPush) && !self.was_successful_push(),
+            programs => programs.iter().any(|program| program.is_push() && !program.ended_well()),
+        }
+    }
+
+    /// The same by the words of earlier versions, whose records have only one program: what they took for a
+    /// push stays one, else every jail would seem to have none on the day of the upgrade.
+    fn was_successful_push(&self) -> bool {
         match self.kind {
-            Some(Kind::RsyncPush) => matches!(self.exit, Some(0 | 24)),
+            Some(Kind::RsyncPush) => ended_well(self.exit),
             Some(Kind::Sftp | Kind::Scp) => self.exit == Some(0) && self.bytes_in > self.bytes_out,
             _ => false,
         }
@@ -74,6 +159,10 @@ impl SessionRecord {
         if let Some(exit) = self.exit {
             let _ = write!(line, ", exit status {exit}");
         }
+        let others = self.programs.len().saturating_sub(1) as u64 + self.more_programs;
+        if others > 0 {
+            let _ = write!(line, ", and {others} more programs");
+        }
         let _ = write!(line, ", {} bytes in, {} out", self.bytes_in, self.bytes_out);
         if let Some(end) = self.end {
             let _ = write!(line, ", {:.1} s", end.duration_since(self.begin).as_secs_f64());
@@ -82,13 +171,28 @@ impl SessionRecord {
     }
 }
 
+impl Program {
+    fn is_push(&self) -> bool {
+        self.kind == Kind::RsyncPush
+    }
+
+    fn ended_well(&self) -> bool {
+        ended_well(self.exit)
+    }
+}
+
+/// What rsync calls vanished files (24) is the client's own living on while it is read.
+fn ended_well(exit: Option<u8>) -> bool {
+    matches!(exit, Some(0 | 24))
+}
+
 /// What a session was for. Ordered: where a session starts several programs, the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An interactive shell.
     Shell,
-    /// Some command.
+    /// Some command, or several in one line.
     Command,
     /// The old scp protocol (the new one is SFTP).
     Scp,
@@ -143,6 +247,91 @@ impl Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn record() -> SessionRecord {
+        SessionRecord::begun("1-2".into(), Timestamp::UNIX_EPOCH, "192.0.2.1:4".parse().unwrap())
+    }
+
+    /// A record of programs with kind, exit status and bytes.
+    fn of(programs: &[(Kind, Option<u8>, u64)]) -> SessionRecord {
+        let mut record = record();
+        for (kind, exit, bytes) in programs {
+            let at = record.started(*kind, b"x").unwrap();
+            if let Some(exit) = exit {
+                record.exited(at, *exit, *bytes);
+            }
+        }
+        record
+    }
+
+    #[test]
+    fn a_push_is_one_rsync_alone_that_brought_bytes_and_ended_well() {
+        use Kind::{Command, RsyncPull, RsyncPush, Scp, Sftp, Shell};
+        for (programs, successful, failed) in [
+            (&[(RsyncPush, Some(0), 9)][..], true, false),
+            (&[(RsyncPush, Some(24), 9)], true, false),
+            (&[(RsyncPush, Some(23), 9)], false, true),
+            (&[(RsyncPush, None, 0)], false, true),
+            (&[(RsyncPush, Some(0), 0)], false, false),
+            (&[(RsyncPush, Some(0), 9), (Command, Some(0), 9)], false, false),
+            (&[(Command, Some(0), 9), (RsyncPush, Some(0), 9)], false, false),
+            (&[(RsyncPush, Some(0), 9), (RsyncPush, Some(12), 9)], false, true),
+            (&[(RsyncPull, Some(0), 9)], false, false),
+            (&[(Sftp, Some(0), 9000)], false, false),
+            (&[(Scp, Some(0), 9000)], false, false),
+            (&[(Shell, Some(0), 9)], false, false),
+            (&[], false, false),
+        ] {
+            let record = of(programs);
+            assert_eq!(
+                (record.is_successful_push(), record.is_failed_push()),
+                (successful, failed),
+                "{programs:?}"
+            );
+        }
+        let mut crowded = of(&[(RsyncPush, Some(0), 9)]);
+        crowded.more_programs = 1;
+        assert!(!crowded.is_successful_push());
+    }
+
+    #[test]
+    fn the_session_is_for_its_greatest_program_and_ends_as_that() {
+        let mut record =
+            of(&[(Kind::Command, Some(1), 1), (Kind::RsyncPush, None, 0), (Kind::Command, Some(2), 2)]);
+        assert_eq!((record.kind, record.exit), (Some(Kind::RsyncPush), None));
+        record.exited(1, 23, 7);
+        assert_eq!((record.exit, record.programs[1].bytes_in), (Some(23), 7));
+        record.exited(99, 0, 0);
+        assert_eq!(record.programs.len(), 3);
+    }
+
+    #[test]
+    fn a_record_stays_small_whatever_is_started() {
+        let mut record = record();
+        assert_eq!(record.started(Kind::Command, &[0x1b; 9000]), Some(0));
+        assert_eq!(record.command.as_ref().unwrap().len(), COMMAND / 6 * 6 + COMMAND % 6);
+        for _ in 0..5000 {
+            record.started(Kind::Command, &[0xff; 9000]);
+        }
+        assert!(record.programs.len() > 1 && record.programs.len() as u64 + record.more_programs == 5001);
+        assert!(serde_json::to_string(&record).unwrap().len() < 6000);
+        assert!(record.summary().contains("and 5000 more programs"), "{}", record.summary());
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_is_read_and_judged_as_they_did() {
+        let old = r#"{"id":"1-2","begin":"1970-01-01T00:00:00Z","end":"1970-01-01T00:01:00Z","source":"192.0.2.1",
+            "source_port":4,"key":null,"kind":"KIND","command":"x","exit":0,"bytes_in":20,"bytes_out":10,
+            "ending":"closed"}"#;
+        for (kind, successful) in
+            [("rsync-push", true), ("sftp", true), ("rsync-pull", false), ("command", false)]
+        {
+            let record: SessionRecord = serde_json::from_str(&old.replace("KIND", kind)).unwrap();
+            assert_eq!((record.is_successful_push(), record.is_failed_push()), (successful, false), "{kind}");
+            let failed = SessionRecord { exit: Some(12), ..record };
+            assert_eq!(failed.is_failed_push(), kind == "rsync-push");
+        }
+    }
 
     #[test]
     fn the_summary_says_what_json_says() {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::journal;
-use super::record::{Ending, Kind, SessionRecord};
+use super::record::{Ending, SessionRecord};
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::jail::Jail;
@@ -97,7 +97,7 @@ pub fn pushes(jail: &Jail) -> Result<Pushes> {
     let found = journal::find_newest(&finished_path(jail), |line| {
         let record: SessionRecord = serde_json::from_str(line).ok()?;
         let success = record.is_successful_push();
-        failed |= !success && record.kind == Some(Kind::RsyncPush);
+        failed |= record.is_failed_push();
         success.then_some(record)
     })?;
     let last = found.map_or_else(|| kept_push(jail), |record| Ok(Some(record)))?;
@@ -205,6 +205,7 @@ pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Kind;
     use super::*;
     use crate::Settings;
 

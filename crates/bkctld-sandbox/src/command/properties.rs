@@ -1,5 +1,9 @@
 //! What holds of every command that a client has sshd run.
 
+use bkctld_core::session::SessionRecord;
+use bkctld_core::text::printable;
+use jiff::Timestamp;
+
 use super::*;
 
 pub(crate) fn hold(bytes: &[u8]) {
@@ -9,9 +13,18 @@ pub(crate) fn hold(bytes: &[u8]) {
     of_arguments(&[[b"-", bytes].concat()]);
 }
 
-fn of_arguments(argv: &[Vec<u8>]) {
-    let Some((_, shown)) = classify(argv) else { return };
-    // Kept in a record and shown as it is.
-    assert_eq!(printable(shown.as_bytes()), shown);
-    assert!(shown.len() <= 10 * COMMAND_LIMIT, "{} bytes", shown.len());
+fn of_arguments(words: &[Vec<u8>]) {
+    for whole in [true, false] {
+        let argv = Argv { words: words.to_vec(), whole };
+        let Some((kind, command)) = classify(&argv) else { continue };
+        // Only one plain command is known to push.
+        assert!(kind != Kind::RsyncPush || whole && plain_words(&command).is_some());
+        let mut record =
+            SessionRecord::begun(String::new(), Timestamp::UNIX_EPOCH, ([192, 0, 2, 1], 4).into());
+        record.started(kind, &command);
+        // Kept in a record and shown as it is.
+        let shown = record.command.unwrap_or_default();
+        assert_eq!(printable(shown.as_bytes()), shown);
+        assert!(shown.len() <= 512, "{} bytes", shown.len());
+    }
 }
