@@ -69,6 +69,8 @@ fn read(path: &Path) -> Result<ListenerConfig> {
             "isolation" if value == "compat" => config.isolation = Isolation::Compat,
             "per_jail" => config.limits.per_jail = value.parse().map_err(|_| bad(key))?,
             "per_source" => config.limits.per_source = value.parse().map_err(|_| bad(key))?,
+            "max_penalty" => config.limits.max_penalty = value.parse().map_err(|_| bad(key))?,
+            "exempt" => config.limits.penalty_exempt.push(value.parse().map_err(|_| bad(key))?),
             _ => return Err(bad(key)),
         }
     }

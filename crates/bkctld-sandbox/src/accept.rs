@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use bkctld_core::config::SessionLimits;
 use ipnet::IpNet;
@@ -13,6 +14,12 @@ use crate::sshd;
 pub(crate) fn is_allowed(allowed: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     sshd::everyone(allowed) || allowed.iter().any(|net| net.contains(&address))
+}
+
+/// Whether penalties are not for this address.
+pub(crate) fn is_exempt(exempt: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    exempt.iter().any(|net| net.contains(&address))
 }
 
 /// What counts as one source: an IPv4 address, or an IPv6 network of 64 bits, all of whose addresses
@@ -28,13 +35,19 @@ pub(crate) fn source(address: IpAddr) -> IpAddr {
 }
 
 /// Why one more session from this source is too many, in words for the client; none if it is not.
-pub(crate) fn too_many(limits: SessionLimits, running: &[IpAddr], source: IpAddr) -> Option<&'static str> {
+pub(crate) fn too_many(limits: &SessionLimits, running: &[IpAddr], source: IpAddr) -> Option<&'static str> {
     let from_source = running.iter().filter(|other| **other == source).count();
     if running.len() >= limits.per_jail.get() as usize {
         return Some("too many sessions of this jail at once, try again later");
     }
     (from_source >= limits.per_source.get() as usize)
         .then_some("too many sessions from this address at once, try again later")
+}
+
+/// What a client is told whose source has a penalty.
+pub(crate) fn penalty(left: Duration) -> String {
+    let seconds = left.as_secs() + 1;
+    format!("too many connections without a login from this address, try again in {seconds} s")
 }
 
 /// Tells an SSH client why it is not served, in a way that it shows, and ends our side.
@@ -91,13 +104,17 @@ mod tests {
 
     #[test]
     fn limits_count_the_jail_and_the_source() {
-        let limits = SessionLimits { per_jail: 3.try_into().unwrap(), per_source: 2.try_into().unwrap() };
+        let limits = SessionLimits {
+            per_jail: 3.try_into().unwrap(),
+            per_source: 2.try_into().unwrap(),
+            ..SessionLimits::default()
+        };
         let [a, b]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
         let (a, b) = (source(a), source(b));
-        assert_eq!(too_many(limits, &[a], a), None);
-        assert!(too_many(limits, &[a, a], a).unwrap().contains("this address"));
-        assert_eq!(too_many(limits, &[a, a], b), None);
-        assert!(too_many(limits, &[a, a, b], b).unwrap().contains("this jail"));
+        assert_eq!(too_many(&limits, &[a], a), None);
+        assert!(too_many(&limits, &[a, a], a).unwrap().contains("this address"));
+        assert_eq!(too_many(&limits, &[a, a], b), None);
+        assert!(too_many(&limits, &[a, a, b], b).unwrap().contains("this jail"));
         assert_eq!(b, source("2001:db8::ffff:2".parse().unwrap()));
     }
 

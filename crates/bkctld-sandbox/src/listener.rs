@@ -23,7 +23,9 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use rustix::time::Timespec;
 
 use crate::idrange::IdRange;
+use crate::penalty::{Offence, Penalties};
 use crate::program::Program;
+use crate::refusals::Refusals;
 use crate::sockets::{ListeningSocket, listen_on};
 use crate::state::{ListenerState, sign};
 use crate::supervisor::READY;
@@ -31,10 +33,6 @@ use crate::{ListenerConfig, Service, accept, monitor, notify, selftest};
 
 /// How long sessions have to end at a stop: more than a monitor gives them.
 const STOP_GRACE: Duration = Duration::from_secs(9);
-/// How long a refused client may take to read why.
-const LINGER: Duration = Duration::from_secs(2);
-/// How many of them are waited for; more are cut off at once.
-const LINGERING: usize = 16;
 
 /// Why a listener has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +81,8 @@ pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Resu
 struct RunningSession {
     monitor: Pid,
     source: IpAddr,
+    /// Whether no penalty is for this source.
+    exempt: bool,
 }
 
 struct Listener<'a> {
@@ -92,10 +92,8 @@ struct Listener<'a> {
     sockets: Vec<ListeningSocket>,
     signals: SignalFd,
     sessions: Vec<RunningSession>,
-    /// Refused clients that have not read why yet.
-    lingering: Vec<(OwnedFd, Instant)>,
-    /// When a connection was last reported that got no session.
-    reported: Option<Instant>,
+    refusals: Refusals,
+    penalties: Penalties,
     state: ListenerState,
     program: Program,
     /// A reload has found that the program was replaced, and that it would start.
@@ -133,8 +131,8 @@ impl<'a> Listener<'a> {
             sockets,
             signals,
             sessions: Vec::new(),
-            lingering: Vec::new(),
-            reported: None,
+            refusals: Refusals::new(Instant::now()),
+            penalties: Penalties::default(),
             state,
             program: Program::of_this_process()?,
             replaced: false,
@@ -185,17 +183,18 @@ impl<'a> Listener<'a> {
             for at in ready {
                 self.accept(at);
             }
+            self.refusals.count(&self.service.jail, Some(Instant::now()));
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.sessions.is_empty() && self.lingering.is_empty()
+        self.sessions.is_empty() && self.refusals.nobody_lingers()
     }
 
     /// Waits for signals and connections. Has a deadline only while somebody is being refused.
     fn wait(&mut self, deadline: Option<Instant>) -> Result<(bool, Vec<usize>)> {
         let now = Instant::now();
-        let deadline = self.lingering.iter().map(|(_, until)| *until).chain(deadline).min();
+        let deadline = self.refusals.deadline().into_iter().chain(deadline).min();
         let left = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(now);
             Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ }
@@ -203,21 +202,16 @@ impl<'a> Listener<'a> {
         let watch = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut fds = vec![watch(self.signals.as_fd())];
         fds.extend(self.sockets.iter().map(|socket| watch(socket.fd.as_fd())));
-        fds.extend(self.lingering.iter().map(|(fd, _)| watch(fd.as_fd())));
+        fds.extend(self.refusals.fds().map(watch));
         match poll(&mut fds, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(cannot("wait")(error)),
         }
         let happened: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(fds);
-        let (listening, lingering) = happened[1..].split_at(self.sockets.len());
+        let (listening, refused) = happened[1..].split_at(self.sockets.len());
         let ready = (0..listening.len()).filter(|at| listening[*at]).collect();
-        let mut spoke = lingering.iter().copied();
-        let now = Instant::now();
-        self.lingering.retain(|(fd, until)| {
-            let gone = spoke.next().is_some_and(|spoke| spoke && is_gone(fd));
-            !gone && now < *until
-        });
+        self.refusals.let_go(refused, Instant::now());
         Ok((happened[0], ready))
     }
 
@@ -226,7 +220,7 @@ impl<'a> Listener<'a> {
             Ok((socket, Some(peer))) => (socket, peer),
             Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
             Err(error) => {
-                self.report(Severity::Warning, &format!("cannot accept a connection: {error}"));
+                self.complain(&format!("cannot accept a connection: {error}"));
                 // The connection still waits, so this would come again at once.
                 std::thread::sleep(Duration::from_millis(100));
                 return;
@@ -234,27 +228,24 @@ impl<'a> Listener<'a> {
         };
         let Ok(peer) = SocketAddr::try_from(peer) else { return };
         if !accept::is_allowed(&self.config.allowed, peer.ip()) {
-            let why = format!("connection from {peer} refused: not an allowed address");
-            return self.report(Severity::Info, &why);
+            return self.report(Severity::Info, peer, "not an allowed address");
         }
         let source = accept::source(peer.ip());
+        let now = Instant::now();
+        if let Some(left) = self.penalties.left(source, now) {
+            let why = accept::penalty(left);
+            self.report(Severity::Info, peer, &why);
+            return self.refusals.tell(socket, &why, now);
+        }
         let running: Vec<IpAddr> = self.sessions.iter().map(|session| session.source).collect();
-        if let Some(why) = accept::too_many(self.config.limits, &running, source) {
-            self.report(Severity::Warning, &format!("connection from {peer} refused: {why}"));
-            return self.refuse(socket, why);
+        if let Some(why) = accept::too_many(&self.config.limits, &running, source) {
+            self.report(Severity::Warning, peer, why);
+            return self.refusals.tell(socket, why, now);
         }
+        let exempt = accept::is_exempt(&self.config.limits.penalty_exempt, peer.ip());
         match self.start_monitor(socket, peer) {
-            Ok(monitor) => self.sessions.push(RunningSession { monitor, source }),
-            Err(error) => self.report(Severity::Warning, &format!("cannot serve {peer}: {error}")),
-        }
-    }
-
-    fn refuse(&mut self, socket: OwnedFd, why: &str) {
-        accept::refuse(socket.as_fd(), why);
-        // Closing while the client's words are unread would reset the connection, and the client
-        // might lose what it was told.
-        if self.lingering.len() < LINGERING && rustix::io::ioctl_fionbio(&socket, true).is_ok() {
-            self.lingering.push((socket, Instant::now() + LINGER));
+            Ok(monitor) => self.sessions.push(RunningSession { monitor, source, exempt }),
+            Err(error) => self.report(Severity::Warning, peer, &format!("cannot be served: {error}")),
         }
     }
 
@@ -275,7 +266,7 @@ impl<'a> Listener<'a> {
     /// In a monitor: closes what only the listener may hold.
     fn leave_to_the_listener(&mut self) {
         self.sockets.clear();
-        self.lingering.clear();
+        self.refusals.clear();
         self.lock.take();
         self.life_held.take();
     }
@@ -286,14 +277,37 @@ impl<'a> Listener<'a> {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     crashed |= status.exit_status().is_none();
-                    self.sessions.retain(|session| session.monitor != pid);
+                    if let Some(at) = self.sessions.iter().position(|session| session.monitor == pid) {
+                        let session = self.sessions.swap_remove(at);
+                        self.judge(&session, status.exit_status());
+                    }
                 }
                 Err(Errno::INTR) => {}
                 Ok(None) | Err(_) => break,
             }
         }
         if crashed && let Err(error) = session::active(&self.service.jail) {
-            self.report(Severity::Warning, &error.to_string());
+            self.complain(&error.to_string());
+        }
+    }
+
+    /// Takes note of whether there was a login, which the monitor's exit code tells.
+    fn judge(&mut self, session: &RunningSession, code: Option<i32>) {
+        let now = Instant::now();
+        let source = session.source;
+        match code {
+            Some(0) => self.penalties.logged_in(source, now),
+            Some(code) if !session.exempt => {
+                let Some(offence) = Offence::from_exit_code(code) else { return };
+                let max = Duration::from_secs(self.config.limits.max_penalty.into());
+                if let Some(left) = self.penalties.add(source, offence, max, now) {
+                    let seconds = left.as_secs();
+                    self.complain(&format!(
+                        "no sessions for {source} for {seconds} s or more: it connects and does not log in"
+                    ));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -340,7 +354,8 @@ impl<'a> Listener<'a> {
     fn stop(&mut self) -> Result<()> {
         notify::systemd("STOPPING=1");
         self.sockets.clear();
-        self.lingering.clear();
+        self.refusals.clear();
+        self.refusals.count(&self.service.jail, None);
         self.signal_monitors(Signal::TERM);
         let deadline = Instant::now() + STOP_GRACE;
         while !self.sessions.is_empty() && Instant::now() < deadline {
@@ -366,14 +381,28 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// A line in the logs about a connection without session, at most one each second: whoever may
-    /// connect may do so often.
-    fn report(&mut self, severity: Severity, text: &str) {
-        let now = Instant::now();
-        if self.reported.is_none_or(|last| now.duration_since(last) >= Duration::from_secs(1)) {
-            self.reported = Some(now);
-            self.say(severity, text);
+    /// Counts a connection that gets no session. Few of them get a line in the logs.
+    fn report(&mut self, severity: Severity, peer: SocketAddr, why: &str) {
+        if let Some(left_out) = self.refusals.note(peer.ip().to_canonical(), Instant::now()) {
+            let text = format!("connection from {peer} refused: {why}");
+            self.say_without_login(severity, &text, left_out);
         }
+    }
+
+    /// A warning that connections can cause.
+    fn complain(&mut self, text: &str) {
+        if let Some(left_out) = self.refusals.admit(Instant::now()) {
+            self.say_without_login(Severity::Warning, text, left_out);
+        }
+    }
+
+    fn say_without_login(&self, severity: Severity, text: &str, left_out: u64) {
+        let text = match left_out {
+            0 => text.to_owned(),
+            some => format!("{text} ({some} such lines were left out)"),
+        };
+        notify::say_without_login(&self.service.jail, &text);
+        self.log(severity, &text);
     }
 
     /// In the jail's log and the server's.
@@ -386,12 +415,6 @@ impl<'a> Listener<'a> {
     fn log(&self, severity: Severity, text: &str) {
         self.service.log(Entry::new(severity, text).by("listener"));
     }
-}
-
-/// Reads away what the client has sent; true once it has closed.
-fn is_gone(socket: &OwnedFd) -> bool {
-    let mut buffer = [0; 4096];
-    !matches!(rustix::io::read(socket, &mut buffer), Ok(1..) | Err(Errno::AGAIN | Errno::INTR))
 }
 
 /// The ids of a session: those of the jail may be there from before a reload to `compat`.

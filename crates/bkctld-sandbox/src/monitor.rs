@@ -22,12 +22,18 @@ use crate::command::Argv;
 use crate::filter::{Watched, watched};
 use crate::idrange::IdRange;
 use crate::link::Message;
+use crate::penalty::Offence;
 use crate::sandbox::Sandbox;
-use crate::sshd::{self, Lines};
+use crate::sshd::{self, Lines, Login};
 use crate::{ListenerConfig, Service, accept, command, lastlog};
 
 /// How long a session has to end when it is asked to: more than init gives its programs.
 const GRACE: Duration = Duration::from_secs(7);
+
+/// So much of the log of a connection is held back before the login, in bytes.
+const HELD: usize = 64 << 10;
+/// The exit code of a session that ended without a login, but not by the client's doing.
+const NOBODYS_FAULT: i32 = 1;
 
 /// What the monitor needs.
 pub(crate) struct Connection<'a> {
@@ -46,22 +52,23 @@ pub(crate) fn run(connection: Connection<'_>) -> i32 {
     let id = format!("{}-{}", begin.as_microsecond(), getpid().as_raw_nonzero());
     let record = SessionRecord::begun(id, begin, connection.peer);
     let mut session = Session {
-        log: LogWriter::new(&connection.service.jail, &record.id),
+        held: Vec::new(),
+        log: LogWriter::without_login(&connection.service.jail, &record.id),
         active: ActiveSession::begin(&connection.service.jail, &record).ok(),
         record,
-        logged_in: false,
+        offence: Offence::NoAttempt,
         programs: Vec::new(),
         ending: None,
         connection,
     };
     match session.serve() {
-        Ok(()) => 0,
+        Ok(()) => session.exit_code(),
         Err(error) => {
             session.note(&error);
             let text = "the backup server cannot serve this session; its log says why";
             accept::refuse(session.connection.socket.as_fd(), text);
             session.finish();
-            1
+            NOBODYS_FAULT
         }
     }
 }
@@ -81,7 +88,10 @@ struct Session<'a> {
     /// None where the state directory cannot be written: a backup is worth more than its record.
     active: Option<ActiveSession>,
     log: LogWriter,
-    logged_in: bool,
+    /// What there is to log before a login, or the end without one, tells where it belongs.
+    held: Vec<(Timestamp, Severity, Vec<u8>)>,
+    /// What it has cost the source so far, should there be no login.
+    offence: Offence,
     /// Those of the record that run.
     programs: Vec<Running>,
     ending: Option<Ending>,
@@ -173,7 +183,10 @@ impl Session<'_> {
             Ok(Some(Message::Failed(why))) => return Err(why),
             Ok(Some(Message::Warning(text))) => self.note(&text),
             Ok(Some(Message::SshdEnded { killed })) => {
-                let ending = match (killed, self.logged_in) {
+                if killed {
+                    self.offence = Offence::Crash;
+                }
+                let ending = match (killed, self.logged_in()) {
                     (true, _) => Ending::Killed,
                     (false, true) => Ending::Closed,
                     (false, false) => Ending::Refused,
@@ -203,17 +216,30 @@ impl Session<'_> {
     }
 
     fn line(&mut self, line: &[u8]) {
-        self.write_log(Severity::Info, line);
-        if !self.logged_in
-            && let Some(login) = sshd::login(line)
-        {
-            self.logged_in = true;
-            self.record.key = login.key;
-            if let Err(error) = lastlog::touch(&self.connection.service.jail) {
-                self.note(&error.to_string());
+        if !self.logged_in() {
+            match sshd::login(line) {
+                Some(login) => self.log_in(login),
+                None => self.offence = Offence::told_by(line).unwrap_or(self.offence),
             }
-            self.update();
         }
+        self.write_log(Severity::Info, line);
+    }
+
+    fn logged_in(&self) -> bool {
+        self.record.login.is_some()
+    }
+
+    fn log_in(&mut self, login: Login) {
+        let jail = &self.connection.service.jail;
+        self.record.login = Some(Timestamp::now());
+        self.record.key = login.key;
+        self.log = LogWriter::new(jail, &self.record.id);
+        let touched = lastlog::touch(jail);
+        self.write_held();
+        if let Err(error) = touched {
+            self.note(&error.to_string());
+        }
+        self.update();
     }
 
     /// A line of our own in the jail's log.
@@ -223,7 +249,30 @@ impl Session<'_> {
 
     /// In the jail's log and the server's, neither of which a client can fill.
     fn write_log(&mut self, severity: Severity, line: &[u8]) {
-        match self.log.append(Timestamp::now(), line) {
+        let now = Timestamp::now();
+        if self.logged_in() {
+            return self.write_log_of(now, severity, line);
+        }
+        let held: usize = self.held.iter().map(|(_, _, line)| line.len()).sum();
+        if held < HELD {
+            self.held.push((now, severity, line.to_vec()));
+        }
+    }
+
+    /// Writes what was held back. Connections without a login are for who looks for them in the server's log:
+    /// anybody can make many.
+    fn write_held(&mut self) {
+        for (time, severity, line) in std::mem::take(&mut self.held) {
+            let severity = match severity {
+                Severity::Info if !self.logged_in() => Severity::Debug,
+                other => other,
+            };
+            self.write_log_of(time, severity, &line);
+        }
+    }
+
+    fn write_log_of(&mut self, time: Timestamp, severity: Severity, line: &[u8]) {
+        match self.log.append(time, line) {
             Ok(Some(shown)) => self.tell(severity, &shown),
             Ok(None) => {}
             // The session goes on: see `active`.
@@ -246,7 +295,7 @@ impl Session<'_> {
             Err(_) => return false,
         };
         match watched(call.number, &call.args) {
-            Some(Watched::Exec(argv)) if self.logged_in && is_sshd(call.pid) => {
+            Some(Watched::Exec(argv)) if self.logged_in() && is_sshd(call.pid) => {
                 let argv = read_argv(call.pid, argv);
                 // Else what was read may have been another process.
                 if notifications.is_waiting(&call) {
@@ -299,16 +348,26 @@ impl Session<'_> {
         // The monitor's copy is the last one: without this the client would wait for the record.
         let _ = rustix::net::shutdown(&self.connection.socket, rustix::net::Shutdown::Both);
         self.record.end = Some(Timestamp::now());
-        let fallback = if self.logged_in { Ending::Killed } else { Ending::Refused };
+        let fallback = if self.logged_in() { Ending::Killed } else { Ending::Refused };
         self.record.ending = Some(self.ending.unwrap_or(fallback));
-        // sshd has said who logged in. Connections without a login are for who looks for them: anybody
-        // can make many. Not as the last thing, as journald asks what unit a process is of when it reads.
-        let severity = if self.logged_in { Severity::Info } else { Severity::Debug };
+        self.write_held();
+        // Not as the last thing, as journald asks what unit a process is of when it reads.
+        let severity = if self.logged_in() { Severity::Info } else { Severity::Debug };
         self.tell(severity, &self.record.summary());
         if let Some(active) = self.active.take()
             && let Err(error) = active.finish(&self.record)
         {
             self.note(&error.to_string());
+            self.write_held();
+        }
+    }
+
+    /// Tells the listener whether there was a login; none where it was not the client who ended it.
+    fn exit_code(&self) -> i32 {
+        match self.ending {
+            _ if self.logged_in() => 0,
+            Some(Ending::Stopped) => NOBODYS_FAULT,
+            _ => self.offence.exit_code(),
         }
     }
 }

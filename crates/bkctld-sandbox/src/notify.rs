@@ -52,3 +52,8 @@ pub(crate) fn say(jail: &Jail, text: &str) {
     // Where the log cannot be written there is nobody to tell.
     let _ = LogWriter::new(jail, "listener").append(Timestamp::now(), text.as_bytes());
 }
+
+/// A line about connections that got no session, likewise.
+pub(crate) fn say_without_login(jail: &Jail, text: &str) {
+    let _ = LogWriter::without_login(jail, "listener").append(Timestamp::now(), text.as_bytes());
+}

@@ -174,7 +174,9 @@ impl SessionLimits {
             Some(given) => given,
             None => self.per_source.min(half(per_jail)),
         };
-        Ok(SessionLimits { per_jail, per_source })
+        let max_penalty = values.get("MAX_PENALTY", values::number)?.unwrap_or(self.max_penalty);
+        let penalty_exempt = values.get("PENALTY_EXEMPT", values::networks)?.unwrap_or(self.penalty_exempt);
+        Ok(SessionLimits { per_jail, per_source, max_penalty, penalty_exempt })
     }
 }
 

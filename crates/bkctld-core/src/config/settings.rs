@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+
 use crate::lock_dir;
 
 /// Everything that the configuration says, each value in the type that the program works with.
@@ -68,7 +70,8 @@ pub struct Settings {
     pub dry_run: bool,
     /// `SERVICE` (new): who keeps the listeners running.
     pub service: ServiceManager,
-    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE` (new); a jail's `session_policy` may say otherwise.
+    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, `MAX_PENALTY`, `PENALTY_EXEMPT` (new); a jail's
+    /// `session_policy` may say otherwise.
     pub session_limits: SessionLimits,
     /// `JAIL_PROGRAMS` (new): programs for the runtime beside those that it always has.
     pub jail_programs: Vec<PathBuf>,
@@ -107,13 +110,17 @@ pub enum ServiceManager {
 }
 
 /// How many sessions a jail serves at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
     /// Of one jail.
     pub per_jail: NonZeroU32,
     /// Of one jail from one address. Lower than `per_jail`, so that a stranger's connections that
     /// never log in cannot use up what the client needs.
     pub per_source: NonZeroU32,
+    /// For how many seconds at most a source is refused that connects and never logs in; 0 is never.
+    pub max_penalty: u32,
+    /// Sources to which that does not happen.
+    pub penalty_exempt: Vec<IpNet>,
 }
 
 /// What keeps a session apart from the server.
@@ -129,10 +136,17 @@ pub enum Isolation {
 
 const DEFAULT_PER_JAIL: NonZeroU32 = NonZeroU32::new(40).unwrap();
 const DEFAULT_PER_SOURCE: NonZeroU32 = NonZeroU32::new(20).unwrap();
+/// OpenSSH's.
+const DEFAULT_MAX_PENALTY: u32 = 600;
 
 impl Default for SessionLimits {
     fn default() -> SessionLimits {
-        SessionLimits { per_jail: DEFAULT_PER_JAIL, per_source: DEFAULT_PER_SOURCE }
+        SessionLimits {
+            per_jail: DEFAULT_PER_JAIL,
+            per_source: DEFAULT_PER_SOURCE,
+            max_penalty: DEFAULT_MAX_PENALTY,
+            penalty_exempt: Vec::new(),
+        }
     }
 }
 

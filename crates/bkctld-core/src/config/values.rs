@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
+
+use ipnet::IpNet;
 
 use super::shell::{self, Assignment, Env, Script};
 use crate::error::{Error, Result};
@@ -159,6 +162,15 @@ pub(crate) fn absolute_paths(value: &str) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Names of servers for `ssh`, separated by blanks.
+/// Addresses and networks, with blanks between them.
+pub(crate) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
+    let parse = |word: &str| {
+        let address = || word.parse::<IpAddr>().map(IpNet::from);
+        word.parse::<IpNet>().or_else(|_| address()).map_err(|_| format!("'{word}' is no address or network"))
+    };
+    value.split_whitespace().map(parse).collect()
+}
+
 pub(crate) fn nodes(value: &str) -> Result<Vec<String>, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@:%".contains(&byte);
     value

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::file;
 
 /// What holds for the sessions of one jail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
     /// `ISOLATION`: `full`, unless the administrator chose `compat`.
     pub isolation: Isolation,
-    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, else those of the server.
+    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, `MAX_PENALTY`, `PENALTY_EXEMPT`, else those of the server.
     pub limits: SessionLimits,
 }
 
@@ -24,8 +24,8 @@ impl SessionPolicy {
     pub fn read(jail: &Jail, settings: &Settings) -> Result<SessionPolicy> {
         let path = jail.session_policy();
         match file::read_if_there(&path)? {
-            Some(content) => SessionPolicy::parse(&path, &content, settings.session_limits),
-            None => Ok(SessionPolicy { isolation: Isolation::Full, limits: settings.session_limits }),
+            Some(content) => SessionPolicy::parse(&path, &content, settings.session_limits.clone()),
+            None => Ok(SessionPolicy { isolation: Isolation::Full, limits: settings.session_limits.clone() }),
         }
     }
 
@@ -63,7 +63,7 @@ mod tests {
         let settings = Settings { conf_dir: dir.path().to_path_buf(), ..Settings::default() };
         let jail = Jail::new(&settings, "j".parse().unwrap());
         let read = || SessionPolicy::read(&jail, &settings);
-        let server = SessionPolicy { isolation: Isolation::Full, limits: settings.session_limits };
+        let server = SessionPolicy { isolation: Isolation::Full, limits: settings.session_limits.clone() };
         assert_eq!(read().unwrap(), server);
 
         std::fs::create_dir(jail.conf_dir()).unwrap();

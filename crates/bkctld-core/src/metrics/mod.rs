@@ -20,7 +20,7 @@ use crate::session::{self, Kind};
 use crate::sizes;
 
 /// Every name with its help, in the order in which they are printed.
-const FAMILIES: [(&str, &str); 31] = [
+const FAMILIES: [(&str, &str); 33] = [
     ("bkctld_info", "Which bkctld wrote this; always 1."),
     ("bkctld_jails", "Jails of this server."),
     ("bkctld_jails_on", "Jails whose port is served."),
@@ -45,6 +45,8 @@ const FAMILIES: [(&str, &str); 31] = [
     ("bkctld_jail_last_push_sent_bytes", "Bytes of its connection to the client."),
     ("bkctld_jail_push_failing", "Whether a push has failed since the last that worked."),
     ("bkctld_jail_sessions_active", "Sessions that go on now."),
+    ("bkctld_jail_connections_without_login", "Connections so far that ended without a login."),
+    ("bkctld_jail_connections_refused", "Connections so far that were refused before sshd."),
     ("bkctld_jail_incs", "Incs of the jail."),
     ("bkctld_jail_newest_inc_timestamp_seconds", "When the newest inc was made; 0 if there is none."),
     ("bkctld_jail_newest_inc_duration_seconds", "How long the making of the newest inc took."),
@@ -208,6 +210,12 @@ impl Collected {
             let rsync = |kind: Option<Kind>| matches!(kind, Some(Kind::RsyncPush | Kind::RsyncPull));
             self.rsyncs += active.iter().filter(|session| rsync(session.kind)).count();
             self.add("bkctld_jail_sessions_active", &of_jail, active.len() as f64);
+        }
+        let without_login = session::without_login(jail);
+        if let Some(count) = self.note(jail, without_login) {
+            let (connections, refused) = count.map_or((0, 0), |count| (count.connections, count.refused));
+            self.add("bkctld_jail_connections_without_login", &of_jail, connections as f64);
+            self.add("bkctld_jail_connections_refused", &of_jail, refused as f64);
         }
         let lastlog = ClientFile::lastlog(jail);
         let connection = self.note(jail, lastlog).and_then(|lastlog| Some(lastlog.ok()?.modified()));

@@ -12,6 +12,8 @@ use crate::text;
 
 /// The log's size in bytes at which it is put aside; one older file is kept.
 const LOG_LIMIT: u64 = 1 << 20;
+/// The same of the log of connections without a login.
+const LOG_LIMIT_WITHOUT_LOGIN: u64 = 256 << 10;
 /// What one session may write into it, in bytes. A client can write to sshd's standard error, and
 /// must not be able to push everything else out of the log.
 const SESSION_LIMIT: usize = 64 << 10;
@@ -22,6 +24,7 @@ const LINE_LIMIT: usize = 1024;
 #[derive(Debug)]
 pub struct LogWriter {
     path: PathBuf,
+    limit: u64,
     session: String,
     left: usize,
 }
@@ -29,7 +32,16 @@ pub struct LogWriter {
 impl LogWriter {
     /// For the session of this id.
     pub fn new(jail: &Jail, session: &str) -> LogWriter {
-        LogWriter { path: path(jail), session: session.to_owned(), left: SESSION_LIMIT }
+        LogWriter { path: path(jail), limit: LOG_LIMIT, session: session.to_owned(), left: SESSION_LIMIT }
+    }
+
+    /// For one without a login: in a file of its own, because there may be any number of them.
+    pub fn without_login(jail: &Jail, session: &str) -> LogWriter {
+        LogWriter {
+            path: path_without_login(jail),
+            limit: LOG_LIMIT_WITHOUT_LOGIN,
+            ..LogWriter::new(jail, session)
+        }
     }
 
     /// Appends a line, made printable and shortened, and returns it as it was written without time
@@ -48,14 +60,28 @@ impl LogWriter {
         let mut entry = String::with_capacity(shown.len() + 64);
         // Writing to a String cannot fail.
         let _ = write!(entry, "{now:.3} {} {shown}", self.session);
-        journal::append(&self.path, LOG_LIMIT, &entry)?;
+        journal::append(&self.path, self.limit, &entry)?;
         Ok(Some(shown))
     }
 }
 
-/// The jail's SSH log, newest line first: `TIME SESSION TEXT`, the time in UTC.
+/// The jail's SSH log, newest line first: `TIME SESSION TEXT`, the time in UTC. With what connections without a
+/// login have left, in the order of time.
 pub fn log_newest_first(jail: &Jail) -> Result<impl Iterator<Item = String> + use<>> {
-    journal::newest_first(&path(jail))
+    let others = journal::newest_first(&path_without_login(jail))?;
+    let mut lines: Vec<String> = journal::newest_first(&path(jail))?.chain(others).collect();
+    // A session's first lines are written when it logs in or ends, after those of others perhaps.
+    lines.sort_by(|a, b| time_of(b).cmp(time_of(a)));
+    Ok(lines.into_iter())
+}
+
+/// The time of a line: all have one form, so that they compare as text.
+fn time_of(line: &str) -> &str {
+    line.split(' ').next().unwrap_or_default()
+}
+
+fn path_without_login(jail: &Jail) -> PathBuf {
+    jail.state_dir().join("without-login.log")
 }
 
 fn path(jail: &Jail) -> PathBuf {
@@ -83,5 +109,25 @@ mod tests {
         assert!(lines.iter().map(String::len).sum::<usize>() < 80 << 10);
         LogWriter::new(&jail, "3-4").append(Timestamp::UNIX_EPOCH, b"other").unwrap();
         assert!(log_newest_first(&jail).unwrap().next().unwrap().ends_with("3-4 other"));
+    }
+    #[test]
+    fn what_has_no_login_pushes_no_session_out_of_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { data_dir: dir.path().into(), ..Settings::default() };
+        let jail = Jail::new(&settings, "j".parse().unwrap());
+        let second = |second| Timestamp::from_second(second).unwrap();
+        for at in [5000, 15_000, 25_000] {
+            LogWriter::new(&jail, "1-2").append(second(at), b"Accepted publickey").unwrap();
+        }
+        for at in 0..20_000 {
+            let mut writer = LogWriter::without_login(&jail, &format!("{at}-3"));
+            writer.append(second(at), &[b'x'; 100]).unwrap();
+        }
+        let lines: Vec<_> = log_newest_first(&jail).unwrap().collect();
+        let sessions: Vec<_> = lines.iter().filter(|line| line.contains("Accepted")).collect();
+        assert_eq!(sessions.len(), 3);
+        assert!(lines.is_sorted_by(|newer, older| time_of(newer) >= time_of(older)));
+        assert_eq!(&lines[0], sessions[0]);
+        assert!((1000..6000).contains(&lines.len()), "{}", lines.len());
     }
 }

@@ -21,6 +21,9 @@ pub struct SessionRecord {
     pub source: IpAddr,
     /// The client's port.
     pub source_port: u16,
+    /// When somebody logged in; none before that. None, too, in what earlier versions have written.
+    #[serde(default)]
+    pub login: Option<Timestamp>,
     /// The SHA-256 fingerprint of the key that logged in; none before that, or without it.
     pub key: Option<String>,
     /// What the client did; none as long as it started nothing.
@@ -75,6 +78,7 @@ impl SessionRecord {
             end: None,
             source: source.ip(),
             source_port: source.port(),
+            login: None,
             key: None,
             kind: None,
             command: None,
@@ -85,6 +89,11 @@ impl SessionRecord {
             programs: Vec::new(),
             more_programs: 0,
         }
+    }
+
+    /// Whether somebody logged in. Earlier versions noted the key and the program only.
+    pub fn had_login(&self) -> bool {
+        self.login.is_some() || self.key.is_some() || self.kind.is_some()
     }
 
     /// Adds a program that sshd starts, and returns its place among the listed ones; none if there was no room

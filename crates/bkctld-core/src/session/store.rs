@@ -1,5 +1,5 @@
 //! Records on disk, below the jail's state directory: `active/ID.json` as long as a session lasts,
-//! a line of `finished.jsonl` afterwards.
+//! a line of `finished.jsonl` afterwards. What had no login is only counted then.
 //!
 //! The session's monitor holds a lock on its active record. A record that nobody holds belongs to
 //! a monitor that died, so whoever reads it moves it to the finished ones as killed.
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::journal;
 use super::record::{Ending, SessionRecord};
+use super::without_login;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::jail::Jail;
@@ -48,7 +49,7 @@ impl ActiveSession {
 
     /// Moves the record to the finished ones.
     pub fn finish(self, record: &SessionRecord) -> Result<()> {
-        append_finished(&self.finished, record)?;
+        finish(&self.finished, record)?;
         fs::remove_file(&self.path).context("cannot remove", &self.path)
     }
 }
@@ -74,7 +75,7 @@ pub fn active(jail: &Jail) -> Result<Vec<SessionRecord>> {
     Ok(records)
 }
 
-/// The session that ended last.
+/// The session with a login that ended last.
 pub fn last_finished(jail: &Jail) -> Result<Option<SessionRecord>> {
     active(jail)?;
     // A line that is no record is what a crash of the machine left of one.
@@ -149,6 +150,16 @@ fn write_locked(path: &Path, record: &SessionRecord) -> Result<File> {
     write().context("cannot write", path)
 }
 
+/// Keeps what is left of a session that has ended.
+fn finish(finished: &Path, record: &SessionRecord) -> Result<()> {
+    match finished.parent() {
+        Some(dir) if !record.had_login() => {
+            without_login::count_connection(dir, record.end.unwrap_or(record.begin), record.source)
+        }
+        _ => append_finished(finished, record),
+    }
+}
+
 fn append_finished(path: &Path, record: &SessionRecord) -> Result<()> {
     let line = serde_json::to_string(record)
         .map_err(|error| Error::Invalid(format!("cannot write the record of a session: {error}")))?;
@@ -194,7 +205,7 @@ fn read_active(jail: &Jail, path: &Path) -> Result<Option<SessionRecord>> {
     if let Ok(record) = serde_json::from_slice::<SessionRecord>(&content) {
         let end = last_sign.map(|sign| sign.max(record.begin));
         let record = SessionRecord { end, ending: Some(Ending::Killed), ..record };
-        append_finished(&finished_path(jail), &record)?;
+        finish(&finished_path(jail), &record)?;
     }
     fs::remove_file(path).context("cannot remove", path)?;
     Ok(None)
@@ -213,6 +224,7 @@ mod tests {
         let settings = Settings { data_dir: dir.into(), ..Settings::default() };
         let source = "192.0.2.1:4".parse().unwrap();
         let record = SessionRecord::begun("1-2".into(), Timestamp::UNIX_EPOCH, source);
+        let record = SessionRecord { login: Some(record.begin), ..record };
         (Jail::new(&settings, "j".parse().unwrap()), record)
     }
 
@@ -273,6 +285,21 @@ mod tests {
             assert_eq!(last_finished(&jail).unwrap().unwrap().ending, Some(Ending::Killed));
         }
         assert_eq!(journal::newest_first(&finished_path(&jail)).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_had_no_login_is_counted_and_pushes_no_session_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let (jail, session) = fixture(dir.path());
+        ActiveSession::begin(&jail, &session).unwrap().finish(&session).unwrap();
+        let stranger = SessionRecord { login: None, ending: Some(Ending::Refused), ..session.clone() };
+        for _ in 0..9000 {
+            finish(&finished_path(&jail), &stranger).unwrap();
+        }
+        drop(ActiveSession::begin(&jail, &stranger).unwrap());
+        assert!(active(&jail).unwrap().is_empty());
+        assert_eq!(last_finished(&jail).unwrap(), Some(session));
+        assert_eq!(without_login::without_login(&jail).unwrap().unwrap().connections, 9001);
     }
 
     #[test]

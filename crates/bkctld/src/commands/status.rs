@@ -6,7 +6,7 @@ use bkctld_core::config::Isolation;
 use bkctld_core::original::ServedBy;
 use bkctld_core::overview::Overview;
 use bkctld_core::retention::Retention;
-use bkctld_core::session::{self, SessionRecord};
+use bkctld_core::session::{self, SessionRecord, WithoutLogin};
 use bkctld_core::{Jail, JailName, Port};
 use clap::Args;
 use serde::Serialize;
@@ -46,6 +46,7 @@ struct Status {
 struct Sessions {
     active: Vec<SessionRecord>,
     last: Option<SessionRecord>,
+    without_login: Option<WithoutLogin>,
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
@@ -93,6 +94,7 @@ fn of(context: &Context, jail: &Jail, with_sessions: bool) -> Status {
     let sessions = with_sessions.then(|| Sessions {
         active: note(&mut overview, jail, session::active(jail)).unwrap_or_default(),
         last: note(&mut overview, jail, session::last_finished(jail)).flatten(),
+        without_login: note(&mut overview, jail, session::without_login(jail)).flatten(),
     });
     if let Some(error) = overview.other_format.take() {
         context.ui.warning(Failure::from(error));

@@ -172,7 +172,7 @@ as_root! {
         last_login(&server, "a", "-3 days");
         server.bkctld(&["check-jails"]).exits(2);
         // An rsync server that never hears of a client.
-        client.ssh("rsync --server -logDtpre.iLsfxCIvu . /data < /dev/null").fails();
+        client.ssh("rsync --server -logDtpre.iLsfxCIvu . /data").fails();
         let session = server.last_session("a");
         assert_eq!(session["kind"], "rsync-push", "{session}");
         server.bkctld(&["check-jails"]).ok().says("OK - a - 0 hours (24/48), no successful push so far");

@@ -108,13 +108,35 @@ as_root! {
         assert!(!last["end"].is_null());
     }
 
-    fn a_stranger_leaves_a_record_without_a_key() {
+    fn a_stranger_is_counted_and_leaves_no_session() {
         let server = Server::on(FsKind::Ext4);
         let client = server.started("a");
         run(client.ssh_command(&["-o", "PubkeyAuthentication=no"], &["true"])).exits(255);
-        let last = server.last_session("a");
-        assert_eq!(text(&last, "ending"), "refused", "{last}");
-        assert!(last["key"].is_null() && last["kind"].is_null() && last["exit"].is_null(), "{last}");
+        assert!(server.last_session("a").is_null());
+        let count = server.status("a")["sessions"]["without_login"].clone();
+        assert_eq!((&count["connections"], &count["refused"]), (&1.into(), &0.into()), "{count}");
+        assert_eq!(text(&count, "last_source"), "127.0.0.1");
+        // What sshd said of it is there for whoever looks.
+        let log = server.bkctld(&["log", "a"]).ok().out();
+        assert!(log.contains("authenticating user root 127.0.0.1"), "{log}");
+        let metrics = server.bkctld(&["metrics"]).ok().out();
+        assert!(metrics.contains("bkctld_jail_connections_without_login{jail=\"a\"} 1"), "{metrics}");
+    }
+
+    fn a_penalty_is_told_and_can_be_turned_off() {
+        let server = Server::on(FsKind::Ext4);
+        let client = server.started("a");
+        let stranger = || run(client.ssh_command(&["-b", "127.0.0.4", "-o", "PubkeyAuthentication=no"], &["true"]));
+        wait_for("the stranger is refused", || stranger().err().contains("without a login from this address"));
+        client.ssh("true").ok();
+        let log = server.bkctld(&["log", "a"]).ok().out();
+        assert!(log.contains("no sessions for 127.0.0.4 for "), "{log}");
+        write(&server.path("conf/a.d/session_policy"), "PENALTY_EXEMPT=127.0.0.4\n");
+        server.bkctld(&["restart", "a"]).ok();
+        for _ in 0..20 {
+            stranger().exits(255);
+        }
+        run(client.ssh_command(&["-b", "127.0.0.4"], &["true"])).ok();
     }
 
     fn records_and_logs_are_out_of_the_clients_reach_and_free_of_its_escapes() {

@@ -72,6 +72,8 @@ fn what_is_no_value_is_an_error_with_file_and_line() {
         ("DRY_RUN=yes", "1: DRY_RUN: 'yes' is neither 0 nor 1"),
         ("SERVICE=openrc", "1: SERVICE: 'openrc' is none of auto, systemd, background"),
         ("MAX_SESSIONS=0", "1: MAX_SESSIONS: must be at least 1"),
+        ("MAX_PENALTY=long", "1: MAX_PENALTY: 'long' is no whole number"),
+        ("PENALTY_EXEMPT='192.0.2.1 here'", "1: PENALTY_EXEMPT: 'here' is no address or network"),
         (
             "MAX_SESSIONS_PER_SOURCE=9\nMAX_SESSIONS=8",
             "1: MAX_SESSIONS_PER_SOURCE: 9 is more than the 8 sessions of the jail (MAX_SESSIONS)",
@@ -132,6 +134,17 @@ fn the_environment_overrides_four_variables_and_answers_references() {
     );
     let empty = |name: &str| (name == "HEADER").then(String::new);
     assert!(read("", &empty).unwrap().0.header);
+}
+
+#[test]
+fn who_is_exempt_from_penalties_is_a_list_of_addresses_and_networks() {
+    let limits = settings("MAX_PENALTY=60 PENALTY_EXEMPT='192.0.2.1 2001:db8::/32'").session_limits;
+    assert_eq!(limits.max_penalty, 60);
+    assert_eq!(limits.penalty_exempt, ["192.0.2.1/32", "2001:db8::/32"].map(|net| net.parse().unwrap()));
+    assert_eq!(
+        (settings("").session_limits.max_penalty, settings("MAX_PENALTY=0").session_limits.max_penalty),
+        (600, 0)
+    );
 }
 
 #[test]

@@ -284,7 +284,7 @@ mod tests {
             retention: Retention::Counted { days: 4, months: 2 },
             addresses: vec!["192.0.2.7".to_owned(), "2001:db8::/64".to_owned()],
             isolation: Isolation::Full,
-            sessions: Some(Sessions { active: Vec::new(), last: None }),
+            sessions: Some(Sessions { active: Vec::new(), last: None, without_login: None }),
             problems: Vec::new(),
         }
     }
@@ -344,7 +344,11 @@ mod tests {
         assert_eq!(ago("2026-03-01T11:59:30Z".parse().unwrap(), &now()), "just now");
         let told = |last: &SessionRecord, push: &SessionRecord| {
             let status = Status {
-                sessions: Some(Sessions { active: Vec::new(), last: Some(last.clone()) }),
+                sessions: Some(Sessions {
+                    active: Vec::new(),
+                    last: Some(last.clone()),
+                    without_login: None,
+                }),
                 ..status()
             };
             let facts = Facts { last_push: Some(push.clone()), ..facts() };

@@ -1,0 +1,97 @@
+//! Connections without a login: anybody who reaches the port can make many, so they are counted, and their
+//! log lies in a file of its own, where they push no session out.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::file;
+use crate::jail::Jail;
+use crate::lock::Lock;
+
+/// What is known of a jail's connections without a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithoutLogin {
+    /// When the first of them ended that is counted here.
+    pub since: Timestamp,
+    /// How many reached sshd and ended without a login.
+    pub connections: u64,
+    /// How many were refused before that: an address that is not allowed, a limit, a penalty.
+    pub refused: u64,
+    /// When the last of both ended.
+    pub last: Timestamp,
+    /// Where that came from.
+    pub last_source: IpAddr,
+}
+
+/// The count; none where there was no such connection.
+pub fn without_login(jail: &Jail) -> Result<Option<WithoutLogin>> {
+    read(&path(jail.state_dir()))
+}
+
+/// Counts connections that the listener has refused, of which the last came from there.
+pub fn count_refused(jail: &Jail, number: u64, now: Timestamp, source: IpAddr) -> Result<()> {
+    file::make_private_dir(jail.state_dir(), 0o700)?;
+    add(jail.state_dir(), [0, number], now, source)
+}
+
+/// Counts one that reached sshd.
+pub(super) fn count_connection(state_dir: &Path, now: Timestamp, source: IpAddr) -> Result<()> {
+    add(state_dir, [1, 0], now, source)
+}
+
+fn add(state_dir: &Path, [connections, refused]: [u64; 2], now: Timestamp, source: IpAddr) -> Result<()> {
+    let path = path(state_dir);
+    // Each monitor is a process of its own.
+    let _lock = Lock::take(&path.with_extension("lock"), || {})?;
+    let before = read(&path)?;
+    let count = WithoutLogin {
+        since: before.map_or(now, |before| before.since),
+        connections: before.map_or(0, |before| before.connections).saturating_add(connections),
+        refused: before.map_or(0, |before| before.refused).saturating_add(refused),
+        last: now,
+        last_source: source,
+    };
+    let text = serde_json::to_vec(&count)
+        .map_err(|error| Error::Invalid(format!("cannot write the count of connections: {error}")))?;
+    file::replace_with(&path, 0o600, &text, file::Sync::Later)
+}
+
+/// What a crash of the machine has spoilt counts from nothing again.
+fn read(path: &Path) -> Result<Option<WithoutLogin>> {
+    let text = file::read_if_there(path)?;
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("without-login.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    #[test]
+    fn connections_are_counted_and_only_the_last_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { data_dir: dir.path().into(), ..Settings::default() };
+        let jail = Jail::new(&settings, "j".parse().unwrap());
+        assert_eq!(without_login(&jail).unwrap(), None);
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let [a, b]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        count_refused(&jail, 7, second(1), a).unwrap();
+        count_connection(jail.state_dir(), second(2), b).unwrap();
+        count_connection(jail.state_dir(), second(3), b).unwrap();
+        let expected =
+            WithoutLogin { since: second(1), connections: 2, refused: 7, last: second(3), last_source: b };
+        assert_eq!(without_login(&jail).unwrap(), Some(expected));
+        std::fs::write(path(jail.state_dir()), "{").unwrap();
+        assert_eq!(without_login(&jail).unwrap(), None);
+        count_connection(jail.state_dir(), second(4), a).unwrap();
+        assert_eq!(without_login(&jail).unwrap().unwrap().connections, 1);
+    }
+}

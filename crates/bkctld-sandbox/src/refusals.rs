@@ -1,0 +1,171 @@
+//! Clients that get no session: what they are told, and how little of the logs they take.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use bkctld_core::Jail;
+use bkctld_core::session;
+use jiff::Timestamp;
+use rustix::io::Errno;
+
+use crate::accept;
+
+/// How long a refused client may take to read why.
+const LINGER: Duration = Duration::from_secs(2);
+/// How many of them are waited for; more are cut off at once.
+const LINGERING: usize = 16;
+/// How long refused connections may be missing in the count.
+const COUNT_AFTER: Duration = Duration::from_secs(1);
+
+/// Whoever is being refused at this moment, and who was.
+#[derive(Debug)]
+pub(crate) struct Refusals {
+    /// Clients that have not read why yet.
+    lingering: Vec<(OwnedFd, Instant)>,
+    uncounted: Option<Uncounted>,
+    lines: Lines,
+}
+
+/// Refused connections that are not in the count yet.
+#[derive(Clone, Copy, Debug)]
+struct Uncounted {
+    number: u64,
+    last_source: IpAddr,
+    due: Instant,
+}
+
+impl Refusals {
+    pub(crate) fn new(now: Instant) -> Refusals {
+        Refusals { lingering: Vec::new(), uncounted: None, lines: Lines::new(now) }
+    }
+
+    /// Tells the client why, and does not wait for it.
+    pub(crate) fn tell(&mut self, socket: OwnedFd, why: &str, now: Instant) {
+        accept::refuse(socket.as_fd(), why);
+        // Closing while the client's words are unread would reset the connection, and the client
+        // might lose what it was told.
+        if self.lingering.len() < LINGERING && rustix::io::ioctl_fionbio(&socket, true).is_ok() {
+            self.lingering.push((socket, now + LINGER));
+        }
+    }
+
+    /// Counts one, and says whether a line about it belongs in the logs; then how many had none since the
+    /// last.
+    pub(crate) fn note(&mut self, source: IpAddr, now: Instant) -> Option<u64> {
+        let uncounted = self.uncounted.get_or_insert(Uncounted {
+            number: 0,
+            last_source: source,
+            due: now + COUNT_AFTER,
+        });
+        uncounted.number += 1;
+        uncounted.last_source = source;
+        self.lines.admit(now)
+    }
+
+    /// Whether another line that connections can cause belongs in the logs; likewise.
+    pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
+        self.lines.admit(now)
+    }
+
+    /// Writes the count, if it is time or there will be no other.
+    pub(crate) fn count(&mut self, jail: &Jail, now: Option<Instant>) {
+        if let Some(due) = self.uncounted.take_if(|due| now.is_none_or(|now| now >= due.due)) {
+            // A state directory that cannot be written has been told of, and refusing goes on.
+            let _ = session::count_refused(jail, due.number, Timestamp::now(), due.last_source);
+        }
+    }
+
+    pub(crate) fn nobody_lingers(&self) -> bool {
+        self.lingering.is_empty() && self.uncounted.is_none()
+    }
+
+    /// When something has to be done for one of them.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let lingering = self.lingering.iter().map(|(_, until)| *until);
+        lingering.chain(self.uncounted.map(|uncounted| uncounted.due)).min()
+    }
+
+    /// Those that may have something to say.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.lingering.iter().map(|(fd, _)| fd.as_fd())
+    }
+
+    /// Lets those go that have read it, or have had the time to; `spoke` is about those of [`Self::fds`].
+    pub(crate) fn let_go(&mut self, spoke: &[bool], now: Instant) {
+        let mut spoke = spoke.iter().copied();
+        self.lingering.retain(|(fd, until)| {
+            let gone = spoke.next().is_some_and(|spoke| spoke && is_gone(fd));
+            !gone && now < *until
+        });
+    }
+
+    /// Lets everybody go.
+    pub(crate) fn clear(&mut self) {
+        self.lingering.clear();
+    }
+}
+
+/// Reads away what the client has sent; true once it has closed.
+fn is_gone(socket: &OwnedFd) -> bool {
+    let mut buffer = [0; 4096];
+    !matches!(rustix::io::read(socket, &mut buffer), Ok(1..) | Err(Errno::AGAIN | Errno::INTR))
+}
+
+/// How many lines there may be at once.
+const BURST: u32 = 10;
+/// After so long there may be one more.
+const EACH: Duration = Duration::from_secs(60);
+
+/// Few lines about many connections: whoever may connect may do so often.
+#[derive(Debug)]
+struct Lines {
+    left: u32,
+    /// Since when another one is on its way.
+    since: Instant,
+    left_out: u64,
+}
+
+impl Lines {
+    fn new(now: Instant) -> Lines {
+        Lines { left: BURST, since: now, left_out: 0 }
+    }
+
+    /// Whether one may be written now; then how many were left out since the last.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        let more = now.duration_since(self.since).as_secs() / EACH.as_secs();
+        if more > 0 {
+            self.left = self.left.saturating_add(u32::try_from(more).unwrap_or(BURST)).min(BURST);
+            self.since = now;
+        }
+        if self.left == 0 {
+            self.left_out += 1;
+            return None;
+        }
+        if self.left == BURST {
+            self.since = now;
+        }
+        self.left -= 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_lines_at_once_then_one_a_minute_tell_of_any_number() {
+        let start = Instant::now();
+        let mut lines = Lines::new(start);
+        let later = start + Duration::from_secs(5000);
+        let at = |second: u64| later + Duration::from_secs(second);
+        assert_eq!((0..100).filter_map(|_| lines.admit(at(0))).collect::<Vec<_>>(), [0; 10]);
+        assert_eq!(lines.admit(at(59)), None);
+        assert_eq!(lines.admit(at(60)), Some(91));
+        assert_eq!(lines.admit(at(61)), None);
+        let in_a_day = (0..24 * 3600).filter(|second| lines.admit(at(200 + second)).is_some()).count();
+        assert!((1400..1500).contains(&in_a_day), "{in_a_day}");
+        assert_eq!(lines.admit(at(1_000_000)).map(|left_out| left_out > 0), Some(true));
+    }
+}
