@@ -11,7 +11,11 @@ use bkctld_core::lock::Lock;
 use bkctld_sys::namespace::{Namespace, unshare};
 use bkctld_sys::process::fork;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, setrlimit, waitpid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, Gid, Uid, capabilities, set_capabilities, set_keep_capabilities,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 
 /// The lowest id that jails get: above all that distributions, containers and directory services
 /// hand out.
@@ -31,17 +35,24 @@ pub(crate) struct IdRange {
 }
 
 impl IdRange {
-    /// Takes a free range; the same port gets the same one where it can.
-    pub(crate) fn take(lock_dir: &Path, port: Port) -> Result<IdRange> {
+    /// Takes a free range; the same port gets the same one where it can. All users of the range together may
+    /// have so many processes.
+    pub(crate) fn take(lock_dir: &Path, port: Port, processes: u64) -> Result<IdRange> {
         for step in 0..SLOTS {
             let slot = ((u32::from(port.get()) + u32::from(step)) % u32::from(SLOTS)) as u16;
             if let Some(lock) = Lock::try_take(&lock_dir.join(format!("idrange.{slot}")))? {
                 let base = FIRST + u32::from(slot) * LEN;
-                let namespace = make_namespace(base)?;
+                let namespace = make_namespace(base, processes)?;
                 return Ok(IdRange { base, namespace, _lock: lock });
             }
         }
         Err(Error::Refused(format!("all {SLOTS} ranges of ids are in use")))
+    }
+
+    /// Has new sessions enter a namespace with another bound. Those that run count for both.
+    pub(crate) fn rebound(&mut self, processes: u64) -> Result<()> {
+        self.namespace = make_namespace(self.base, processes)?;
+        Ok(())
     }
 
     /// The user namespace.
@@ -63,7 +74,12 @@ fn map(base: u32) -> String {
 }
 
 /// Makes the namespace in a child, which it outlives as a descriptor.
-fn make_namespace(base: u32) -> Result<OwnedFd> {
+///
+/// The child becomes the range's root first: the kernel counts all processes of a user namespace, whoever they
+/// are in it, as processes of the user who made it, and holds them to the limit which that user had then
+/// (RLIMIT_NPROC; `user_namespaces(7)`). Made by root, it would have none: the limit that a session
+/// sets for itself counts for each user by itself, and the jail has four billion.
+fn make_namespace(base: u32, processes: u64) -> Result<OwnedFd> {
     let fail = |what: &str, error: std::io::Error| {
         Error::Refused(format!("cannot make a user namespace: {what}: {error}"))
     };
@@ -73,7 +89,7 @@ fn make_namespace(base: u32) -> Result<OwnedFd> {
     let mut ends = Some((ready, let_go));
     let child = fork(|| {
         ends.take();
-        let entered = unshare(&[Namespace::User]);
+        let entered = become_bounded(base, processes).and_then(|()| unshare(&[Namespace::User]));
         let code = entered.as_ref().err().and_then(std::io::Error::raw_os_error).unwrap_or(0);
         let _ = File::from(tell_ready).write_all(&[code as u8]);
         let _ = File::from(wait).read(&mut [0]);
@@ -93,6 +109,19 @@ fn make_namespace(base: u32) -> Result<OwnedFd> {
     let _ = kill_process(child, Signal::KILL);
     let _ = waitpid(Some(child), WaitOptions::empty());
     namespace
+}
+
+/// Gives up root, but not the capabilities: not every server lets a user make a namespace.
+fn become_bounded(base: u32, processes: u64) -> std::io::Result<()> {
+    setrlimit(Resource::Nproc, Rlimit { current: Some(processes), maximum: Some(processes) })?;
+    let sets = capabilities(None)?;
+    set_keep_capabilities(true)?;
+    let (uid, gid) = (Uid::from_raw(base), Gid::from_raw(base));
+    set_thread_groups(&[])?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    set_capabilities(None, CapabilitySets { inheritable: CapabilitySet::empty(), ..sets })?;
+    Ok(())
 }
 
 fn open_mapped(child: Pid, base: u32) -> Result<OwnedFd> {

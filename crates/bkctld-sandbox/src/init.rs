@@ -28,6 +28,8 @@ use rustix::thread::{
 };
 use rustix::time::Timespec;
 
+use crate::bounds::Bounds;
+use crate::cgroup::Cgroup;
 use crate::idrange::IdRange;
 use crate::link::{Link, Message};
 use crate::root::{self, Owner, Step};
@@ -39,6 +41,7 @@ pub(crate) struct Start<'a> {
     pub(crate) service: &'a Service,
     pub(crate) isolation: Isolation,
     pub(crate) ids: Option<&'a IdRange>,
+    pub(crate) bounds: &'a Bounds,
     pub(crate) trees: Trees,
     pub(crate) link: Link,
     pub(crate) socket: OwnedFd,
@@ -49,9 +52,6 @@ pub(crate) struct Start<'a> {
 /// How long programs have to end when sshd has, so that rsync clears its temporary files away.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Processes of one user of the jail, over all sessions.
-const MAX_PROCESSES: u64 = 512;
-const MAX_FILES: u64 = 4096;
 /// None is written with that little, and a handler of core files (a `core_pattern` that begins with `|`), which
 /// would be started as root on the server, is not: 0 stops files only, 1 stops the handler too.
 const CORE_BYTES: u64 = 1;
@@ -60,7 +60,7 @@ const OOM_SCORE: &str = "500";
 
 /// Runs init; returns its exit code.
 pub(crate) fn run(start: Start<'_>) -> i32 {
-    let Start { service, isolation, ids, trees, link, socket, log, sshd_args } = start;
+    let Start { service, isolation, ids, bounds, trees, link, socket, log, sshd_args } = start;
     let ready = || -> Result<(SignalFd, File)> {
         let children = SignalFd::new(&[Signal::CHILD]).step("signals")?;
         // Else the client's files would get the modes that suit whoever has started the jail.
@@ -69,6 +69,11 @@ pub(crate) fn run(start: Start<'_>) -> i32 {
         let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
         // The listener's, which a session in compat isolation could read.
         let _ = forget_environment();
+        if let Some(Err(error)) = bounds.cgroup.as_ref().map(Cgroup::enter) {
+            let _ = link.send(&Message::Warning(format!(
+                "this session is outside of the jail's bounds of memory and processes: {error}"
+            )));
+        }
         enter_namespaces(service)?;
         let owner = Owner(ids.map_or(0, IdRange::base));
         if !root::enter(&service.jail, &trees, owner)? {
@@ -77,7 +82,7 @@ pub(crate) fn run(start: Start<'_>) -> i32 {
                     .into(),
             ));
         }
-        give_up_power(isolation, ids)?;
+        give_up_power(isolation, ids, bounds)?;
         // The lock on the runtime stays; the mounts are attached and need no descriptor.
         Ok((children, trees.runtime))
     };
@@ -121,11 +126,11 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 const COMPAT_CAPABILITIES: CapabilitySet =
     CAPABILITIES.union(CapabilitySet::MKNOD).union(CapabilitySet::SYS_ADMIN);
 
-fn give_up_power(isolation: Isolation, ids: Option<&IdRange>) -> Result<()> {
+fn give_up_power(isolation: Isolation, ids: Option<&IdRange>, bounds: &Bounds) -> Result<()> {
     let limit = |what, value| setrlimit(what, Rlimit { current: Some(value), maximum: Some(value) });
     limit(Resource::Core, CORE_BYTES).step("limits")?;
-    limit(Resource::Nofile, MAX_FILES).step("limits")?;
-    limit(Resource::Nproc, MAX_PROCESSES).step("limits")?;
+    limit(Resource::Nofile, bounds.files).step("limits")?;
+    limit(Resource::Nproc, bounds.processes).step("limits")?;
     if let Some(ids) = ids {
         move_into_link_name_space(ids.namespace(), Some(LinkNameSpaceType::User)).step("user namespace")?;
     }

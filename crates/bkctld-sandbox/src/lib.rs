@@ -13,6 +13,8 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bounds;
+mod cgroup;
 mod command;
 pub mod control;
 mod filter;

@@ -22,6 +22,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use rustix::time::Timespec;
 
+use crate::bounds::{self, Bounds};
+use crate::cgroup::Cgroup;
 use crate::idrange::IdRange;
 use crate::penalty::{Offence, Penalties};
 use crate::program::Program;
@@ -89,6 +91,7 @@ struct Listener<'a> {
     service: &'a Service,
     config: ListenerConfig,
     ids: Option<IdRange>,
+    bounds: Bounds,
     sockets: Vec<ListeningSocket>,
     signals: SignalFd,
     sessions: Vec<RunningSession>,
@@ -116,18 +119,20 @@ impl<'a> Listener<'a> {
         let mut sockets = Vec::new();
         listen_on(&mut sockets, config.port, &config.listen)?;
         let ids = take_ids(service, &config)?;
-        selftest::run(service, &config, ids.as_ref())?;
+        let (bounds, unbounded) = take_bounds(service, &config);
+        selftest::run(service, &config, ids.as_ref(), &bounds)?;
         let signals = SignalFd::new(&[Signal::TERM, Signal::INT, Signal::HUP, Signal::CHILD])
             .map_err(cannot("signals"))?;
         let (life, life_held) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot("pipe"))?;
         let lock = Lock::try_take(&service.jail.listener_lock())?
             .ok_or_else(|| Error::Refused("another listener of this jail is running".into()))?;
         sign(&lock)?;
-        let state = ListenerState::first(&service.jail, config.port)?;
+        let state = ListenerState { unbounded, ..ListenerState::first(&service.jail, config.port)? };
         let mut listener = Listener {
             service,
             config,
             ids,
+            bounds,
             sockets,
             signals,
             sessions: Vec::new(),
@@ -256,6 +261,7 @@ impl<'a> Listener<'a> {
                 service: self.service,
                 config: &self.config,
                 ids: ids_for(self.config.isolation, self.ids.as_ref()),
+                bounds: &self.bounds,
                 socket,
                 peer,
                 listener: self.life.as_fd(),
@@ -343,10 +349,28 @@ impl<'a> Listener<'a> {
     fn change_to(&mut self, config: ListenerConfig) -> Result<()> {
         let fresh = if self.ids.is_none() { take_ids(self.service, &config)? } else { None };
         let ids = ids_for(config.isolation, fresh.as_ref().or(self.ids.as_ref()));
-        selftest::run(self.service, &config, ids)?;
+        selftest::run(self.service, &config, ids, &self.bounds)?;
         listen_on(&mut self.sockets, config.port, &config.listen)?;
         self.ids = fresh.or(self.ids.take());
+        self.rebound(&config)?;
         self.config = config;
+        Ok(())
+    }
+
+    /// More or fewer sessions need more or fewer processes.
+    fn rebound(&mut self, config: &ListenerConfig) -> Result<()> {
+        let processes = bounds::processes(&config.limits);
+        if processes == self.bounds.processes {
+            return Ok(());
+        }
+        if let Some(ids) = &mut self.ids {
+            ids.rebound(processes)?;
+        }
+        let cgroup = self.bounds.cgroup.take();
+        if let Some(cgroup) = &cgroup {
+            cgroup.set_processes(processes).map_err(cannot("control group"))?;
+        }
+        self.bounds = Bounds::new(&config.limits, all_files(), cgroup);
         Ok(())
     }
 
@@ -426,9 +450,26 @@ fn take_ids(service: &Service, config: &ListenerConfig) -> Result<Option<IdRange
     let lock_dir = service.jail.listener_lock();
     let lock_dir = lock_dir.parent().unwrap_or(std::path::Path::new("/"));
     match config.isolation {
-        Isolation::Full => IdRange::take(lock_dir, config.port).map(Some),
+        Isolation::Full => IdRange::take(lock_dir, config.port, bounds::processes(&config.limits)).map(Some),
         Isolation::Compat => Ok(None),
     }
+}
+
+/// What bounds the jail's sessions, and why nothing bounds their memory, if so. Where systemd is, the unit does.
+fn take_bounds(service: &Service, config: &ListenerConfig) -> (Bounds, Option<String>) {
+    let processes = bounds::processes(&config.limits);
+    let (cgroup, unbounded) = match service.supervised.then(|| Cgroup::make(service.jail.name(), processes)) {
+        None => (None, None),
+        Some(Ok(cgroup)) => (Some(cgroup), None),
+        Some(Err(why)) => (None, Some(why)),
+    };
+    (Bounds::new(&config.limits, all_files(), cgroup), unbounded)
+}
+
+/// How many descriptors there are on this server.
+fn all_files() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-max").unwrap_or_default();
+    text.trim().parse().unwrap_or(u64::MAX)
 }
 
 /// Shared with what an earlier listener may have left, which sees that it died and ends by itself.

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid};
 use rustix::time::Timespec;
 
+use crate::bounds::Bounds;
 use crate::command::Argv;
 use crate::filter::{Watched, watched};
 use crate::idrange::IdRange;
@@ -40,6 +41,7 @@ pub(crate) struct Connection<'a> {
     pub(crate) service: &'a Service,
     pub(crate) config: &'a ListenerConfig,
     pub(crate) ids: Option<&'a IdRange>,
+    pub(crate) bounds: &'a Bounds,
     pub(crate) socket: OwnedFd,
     pub(crate) peer: SocketAddr,
     /// Closes when the listener dies.
@@ -99,11 +101,11 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn serve(&mut self) -> Result<(), String> {
-        let Connection { service, config, ids, .. } = &self.connection;
+        let Connection { service, config, ids, bounds, .. } = &self.connection;
         let socket = self.connection.socket.try_clone().map_err(|error| error.to_string())?;
         let args = sshd::args(&service.sshd_config, &config.allowed, config.log_level.as_deref());
         let signals = SignalFd::new(&[Signal::TERM]).map_err(|error| error.to_string())?;
-        let sandbox = Sandbox::start(service, config.isolation, *ids, socket, args)
+        let sandbox = Sandbox::start(service, config.isolation, *ids, bounds, socket, args)
             .map_err(|error| error.to_string())?;
         let watched = self.watch(&sandbox, &signals);
         sandbox.end();

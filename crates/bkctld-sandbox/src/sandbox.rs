@@ -11,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
 
 use crate::Service;
+use crate::bounds::Bounds;
 use crate::idrange::IdRange;
 use crate::init;
 use crate::link::Link;
@@ -36,6 +37,7 @@ impl Sandbox {
         service: &Service,
         isolation: Isolation,
         ids: Option<&IdRange>,
+        bounds: &Bounds,
         socket: OwnedFd,
         sshd_args: Vec<OsString>,
     ) -> Result<Sandbox> {
@@ -53,6 +55,7 @@ impl Sandbox {
                 service,
                 isolation,
                 ids,
+                bounds,
                 trees,
                 link: init_link,
                 socket,

@@ -14,6 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, waitpid};
 use rustix::time::Timespec;
 
+use crate::bounds::Bounds;
 use crate::idrange::IdRange;
 use crate::link::Message;
 use crate::sandbox::Sandbox;
@@ -26,11 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SILENT: &str = "sshd does not serve this jail";
 
 /// Starts and ends one sandbox. Runs in a child, because a process can make only one.
-pub(crate) fn run(service: &Service, config: &ListenerConfig, ids: Option<&IdRange>) -> Result<()> {
+pub(crate) fn run(
+    service: &Service,
+    config: &ListenerConfig,
+    ids: Option<&IdRange>,
+    bounds: &Bounds,
+) -> Result<()> {
     let broken = |error: std::io::Error| Error::Refused(format!("cannot test the sandbox: {error}"));
     let (words, child_words) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| broken(error.into()))?;
     let child = fork(move || {
-        let Err(why) = hear_banner(service, config, ids) else { return 0 };
+        let Err(why) = hear_banner(service, config, ids, bounds) else { return 0 };
         // Below the size of a pipe's buffer, so this does not wait.
         let _ = rustix::io::write(&child_words, &why.as_bytes()[..why.len().min(2000)]);
         1
@@ -51,12 +57,13 @@ fn hear_banner(
     service: &Service,
     config: &ListenerConfig,
     ids: Option<&IdRange>,
+    bounds: &Bounds,
 ) -> std::result::Result<(), String> {
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| error.to_string())?;
     let args = sshd::args(&service.sshd_config, &config.allowed, config.log_level.as_deref());
-    let sandbox =
-        Sandbox::start(service, config.isolation, ids, there, args).map_err(|error| error.to_string())?;
+    let sandbox = Sandbox::start(service, config.isolation, ids, bounds, there, args)
+        .map_err(|error| error.to_string())?;
     let heard = wait_for_banner(&sandbox, here.as_fd());
     sandbox.end();
     let Err(mut why) = heard else { return Ok(()) };

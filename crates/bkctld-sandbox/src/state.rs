@@ -20,6 +20,9 @@ pub struct ListenerState {
     pub generation: u64,
     /// Why the last reload changed nothing; none when it worked.
     pub error: Option<String>,
+    /// Why nothing bounds what the jail's sessions take of memory; none where something does.
+    #[serde(default)]
+    pub unbounded: Option<String>,
 }
 
 impl ListenerState {
@@ -27,7 +30,13 @@ impl ListenerState {
     /// one's reload gets what it wants when another has started meanwhile.
     pub(crate) fn first(jail: &Jail, port: Port) -> Result<ListenerState> {
         let generation = ListenerState::read(jail)?.map_or(0, |state| state.generation) + 1;
-        Ok(ListenerState { pid: std::process::id(), port: port.get(), generation, error: None })
+        Ok(ListenerState {
+            pid: std::process::id(),
+            port: port.get(),
+            generation,
+            error: None,
+            unbounded: None,
+        })
     }
 
     pub(crate) fn write(&self, jail: &Jail) -> Result<()> {

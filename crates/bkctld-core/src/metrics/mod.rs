@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 
 pub use text::{Family, Sample};
 
-use crate::check::{self, Expected, Report};
+use crate::check::{self, Expected, ListenerNotes, Report};
 use crate::config::{Isolation, Settings};
 use crate::error::{Error, Result};
 use crate::inc::{self, IncName, Record};
@@ -72,12 +72,12 @@ pub struct Metrics {
 }
 
 /// Looks at the server. Fast enough for every minute: nothing is walked; sizes are those of the last
-/// [`sizes::Measuring`]. `reload_error` is what [`check::setup`] asks for.
+/// [`sizes::Measuring`]. `notes` is what [`check::setup`] asks for.
 pub fn collect(
     settings: &Settings,
     version: &str,
     now: &Zoned,
-    reload_error: &dyn Fn(&Jail) -> Result<Option<String>>,
+    notes: &dyn Fn(&Jail) -> Result<ListenerNotes>,
 ) -> Result<Metrics> {
     let names = jail::list(settings)?;
     let mut collected = Collected::default();
@@ -92,7 +92,7 @@ pub fn collect(
         ("incs", check::incs(settings, &names, now, Expected::ByEachRule)),
         ("last-incs", check::incs(settings, &names, now, Expected::OfToday)),
         ("canary", check::canaries(settings, &names, now)),
-        ("setup", check::setup(settings, now, reload_error)),
+        ("setup", check::setup(settings, now, notes)),
     ];
     for (check, report) in &checks {
         collected.check(check, report, &names);

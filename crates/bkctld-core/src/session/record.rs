@@ -102,7 +102,7 @@ impl SessionRecord {
         let used: usize = self.programs.iter().map(|program| program.command.len()).sum();
         let left = COMMANDS.saturating_sub(used).min(COMMAND);
         if self.programs.len() == PROGRAMS || left == 0 {
-            self.more_programs += 1;
+            self.more_programs = self.more_programs.saturating_add(1);
             return None;
         }
         let mut command = text::printable(&command[..command.len().min(left)]).into_owned();
@@ -168,7 +168,7 @@ impl SessionRecord {
         if let Some(exit) = self.exit {
             let _ = write!(line, ", exit status {exit}");
         }
-        let others = self.programs.len().saturating_sub(1) as u64 + self.more_programs;
+        let others = self.more_programs.saturating_add(self.programs.len().saturating_sub(1) as u64);
         if others > 0 {
             let _ = write!(line, ", and {others} more programs");
         }

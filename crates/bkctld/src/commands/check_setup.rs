@@ -1,5 +1,6 @@
 //! `check-setup`: whether the server is set up as backups need it.
 
+use bkctld_core::check::ListenerNotes;
 use bkctld_core::{Jail, check};
 use bkctld_sandbox::ListenerState;
 use clap::Args;
@@ -16,11 +17,13 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let report = check::setup(&context.settings, &context.now, &reload_error);
+    let report = check::setup(&context.settings, &context.now, &notes);
     Ok(report::print(&context.ui, "check-setup", &report, arguments.output.perfdata))
 }
 
-/// Why the jail's listener could not pick up its configuration.
-pub(super) fn reload_error(jail: &Jail) -> bkctld_core::Result<Option<String>> {
-    Ok(ListenerState::read(jail)?.and_then(|state| state.error))
+/// What the jail's listener says of itself.
+pub(super) fn notes(jail: &Jail) -> bkctld_core::Result<ListenerNotes> {
+    let notes =
+        |state: ListenerState| ListenerNotes { reload_error: state.error, unbounded: state.unbounded };
+    Ok(ListenerState::read(jail)?.map(notes).unwrap_or_default())
 }

@@ -99,6 +99,14 @@ on_each_fs! {
 }
 
 as_root! {
+    fn a_jail_whose_memory_nothing_bounds_is_told() {
+        let server = Server::on(FsKind::Ext4);
+        server.init("a");
+        with_host_files(&server, &format!("umount -R -l /sys/fs/cgroup; {BKCTLD} start a")).ok();
+        assert_found(&server, "memory", "OK", "nothing bounds what its sessions take of the server's memory: ");
+        server.bkctld(&["check-setup"]).ok();
+    }
+
     fn a_partition_that_nothing_lies_on_is_not_asked_for() {
         let server = Server::on(FsKind::Ext4);
         let jails = server.path("backup/jails").display().to_string();

@@ -1,7 +1,7 @@
 //! Each jail's service: in the state that is expected, under the configuration and with the isolation
 //! that the administrator thinks it has.
 
-use super::{Finding, Parts, Severity};
+use super::{Finding, ListenerNotes, Parts, Severity};
 use crate::check::{CheckPolicy, ExpectedState};
 use crate::config::{Isolation, Settings};
 use crate::error::Result;
@@ -14,7 +14,7 @@ const NAMED: usize = 20;
 pub(super) fn check(
     settings: &Settings,
     jails: &[Jail],
-    reload_error: &dyn Fn(&Jail) -> Result<Option<String>>,
+    notes: &dyn Fn(&Jail) -> Result<ListenerNotes>,
     parts: &mut Parts,
 ) {
     let mut off = Vec::new();
@@ -31,15 +31,7 @@ pub(super) fn check(
             Err(error) => parts.add_of_jail("state", Severity::Unknown, jail, error),
         }
         isolation(settings, jail, parts);
-        match failed_reload(jail, reload_error) {
-            Ok(None) => {}
-            Ok(Some(why)) => {
-                let text =
-                    format!("goes on under its old configuration, since the last reload failed: {why}");
-                parts.add_of_jail("reload", Severity::Warning, jail, text);
-            }
-            Err(error) => parts.add_of_jail("reload", Severity::Unknown, jail, error),
-        }
+        listener(jail, notes, parts);
     }
     if off.is_empty() {
         return parts.add("state", Severity::Ok, "all jails are in their expected state.");
@@ -94,10 +86,19 @@ fn isolation(settings: &Settings, jail: &Jail, parts: &mut Parts) {
     }
 }
 
-/// Why the jail's listener goes on under an old configuration, if it does.
-fn failed_reload(
-    jail: &Jail,
-    reload_error: &dyn Fn(&Jail) -> Result<Option<String>>,
-) -> Result<Option<String>> {
-    if jail.is_listening()? { reload_error(jail) } else { Ok(None) }
+/// What there is to be said of the jail's listener, where one runs.
+fn listener(jail: &Jail, notes: &dyn Fn(&Jail) -> Result<ListenerNotes>, parts: &mut Parts) {
+    let listening = jail.is_listening();
+    let notes = match listening.and_then(|on| if on { notes(jail) } else { Ok(ListenerNotes::default()) }) {
+        Ok(notes) => notes,
+        Err(error) => return parts.add_of_jail("reload", Severity::Unknown, jail, error),
+    };
+    if let Some(why) = notes.reload_error {
+        let text = format!("goes on under its old configuration, since the last reload failed: {why}");
+        parts.add_of_jail("reload", Severity::Warning, jail, text);
+    }
+    if let Some(why) = notes.unbounded {
+        let text = format!("nothing bounds what its sessions take of the server's memory: {why}");
+        parts.add_of_jail("memory", Severity::Ok, jail, text);
+    }
 }

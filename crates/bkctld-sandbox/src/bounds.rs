@@ -1,0 +1,64 @@
+//! How much the sessions of one jail take together.
+
+use bkctld_core::config::SessionLimits;
+
+use crate::cgroup::Cgroup;
+
+/// Processes of one session, its share of the jail's: sshd needs three and init one, an rsync up to three and
+/// a shell.
+const PROCESSES_EACH: u64 = 16;
+/// Processes of a jail with few sessions.
+const MIN_PROCESSES: u64 = 512;
+/// Descriptors of one process, where the kernel has plenty.
+const MAX_FILES: u64 = 1024;
+/// What sshd and rsync need in any case.
+const MIN_FILES: u64 = 128;
+
+/// What bounds the sessions of a jail.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    /// Processes of all users of the jail together.
+    pub(crate) processes: u64,
+    /// Descriptors of one process.
+    pub(crate) files: u64,
+    /// The control group that bounds memory; none where systemd does, or nobody can.
+    pub(crate) cgroup: Option<Cgroup>,
+}
+
+impl Bounds {
+    /// For a jail with these limits, on a server that has so many descriptors for all.
+    pub(crate) fn new(limits: &SessionLimits, all_files: u64, cgroup: Option<Cgroup>) -> Bounds {
+        let processes = processes(limits);
+        Bounds { processes, files: files(processes, all_files), cgroup }
+    }
+}
+
+/// How many processes the jail may have.
+pub(crate) fn processes(limits: &SessionLimits) -> u64 {
+    (PROCESSES_EACH * u64::from(limits.per_jail.get())).max(MIN_PROCESSES)
+}
+
+/// So many that one jail gets an eighth of what the kernel has (`fs.file-max`), as long as that is enough to
+/// work with.
+fn files(processes: u64, all_files: u64) -> u64 {
+    (all_files / 8 / processes).clamp(MIN_FILES, MAX_FILES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jail_gets_what_its_sessions_need_and_an_eighth_of_the_descriptors() {
+        let with = |sessions: u32, all_files| {
+            let limits = SessionLimits { per_jail: sessions.try_into().unwrap(), ..SessionLimits::default() };
+            let bounds = Bounds::new(&limits, all_files, None);
+            (bounds.processes, bounds.files)
+        };
+        assert_eq!(with(1, u64::MAX), (512, 1024));
+        assert_eq!(with(40, u64::MAX), (640, 1024));
+        assert_eq!(with(1000, u64::MAX), (16_000, 1024));
+        assert_eq!(with(40, 2_466_174), (640, 481));
+        assert_eq!(with(40, 100_000), (640, 128));
+    }
+}
