@@ -1,4 +1,5 @@
-//! Every shell example of the documentation is run, in order, as it stands.
+//! Every shell example of the documentation is run, in order, as it stands; every test that the threat
+//! model names exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,5 +91,62 @@ as_root! {
             }
         }
         assert!(count >= 5, "only {count} examples were found");
+    }
+}
+
+/// The cells of each row of the tables with this head.
+fn rows(markdown: &str, head: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut inside = false;
+    for line in markdown.lines() {
+        let row = line.strip_prefix("| ").and_then(|line| line.strip_suffix(" |"));
+        match row {
+            None => inside = false,
+            Some(row) if row == head => inside = true,
+            Some(row) if inside && !row.starts_with("---") => {
+                found.push(row.split(" | ").map(str::to_owned).collect());
+            }
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+/// Every Rust file of the repository's crates, by its name without `.rs`, with its text.
+fn sources(dir: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            // `inc/mod.rs` is known as `inc`, as in the names of tests.
+            let parent = path.parent().and_then(Path::file_name).unwrap().to_string_lossy().into_owned();
+            let name = if stem == "mod" { parent } else { stem };
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn every_sentence_of_the_threat_model_names_tests_that_exist() {
+    let page = fs::read_to_string(repository().join("docs/threat-model.md")).unwrap();
+    let mut files = Vec::new();
+    sources(&repository().join("crates"), &mut files);
+    let rows = rows(&page, "sentence | test | result");
+    assert!(rows.len() >= 30, "only {} sentences were found", rows.len());
+    for row in rows {
+        let [sentence, tests, result] = row.as_slice() else { panic!("not three cells: {row:?}") };
+        assert!(["held", "mended"].contains(&result.as_str()), "{sentence}: a result is held or mended: {result}");
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test for: {sentence}");
+        for name in named {
+            let (file, test) = name.split_once("::").unwrap_or_else(|| panic!("not FILE::TEST: {name}"));
+            let is_there = |text: &str| text.contains(&format!("fn {test}("));
+            assert!(
+                files.iter().any(|(stem, text)| stem == file && is_there(text)),
+                "there is no test {name}, which is to show: {sentence}"
+            );
+        }
     }
 }
