@@ -159,13 +159,16 @@ impl SshdConfig {
         Ok(())
     }
 
-    /// Puts this in the place of an argument. A quote may follow the keyword at once (`Port"2222"`), which a
-    /// plain word may not.
+    /// Puts this in the place of arguments. A quote may follow the keyword at once (`Port"2222"`), and a
+    /// comment what has no argument, which a plain word may not.
     fn put(&mut self, line: usize, span: Range<usize>, mut new: Vec<u8>) {
         let line = &mut self.lines[line];
         let before = line[..span.start].last();
         if before.is_some_and(|byte| !b" \t=".contains(byte)) {
             new.insert(0, b' ');
+        }
+        if line.get(span.end) == Some(&b'#') {
+            new.push(b' ');
         }
         line.splice(span, new);
     }
@@ -285,7 +288,10 @@ impl Directive {
         if bytes[begin] == b'#' {
             return None;
         }
-        let (keyword, mut at) = keyword(bytes, begin);
+        let (keyword, mut at) = match keyword(bytes, begin) {
+            Ok(found) => found,
+            Err(keyword) => return Some(Err(keyword)),
+        };
         // One '=' may stand between the keyword and its value.
         at += blanks(&bytes[at..]);
         if bytes.get(at) == Some(&b'=') {
@@ -314,14 +320,16 @@ fn blanks(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| b" \t\r\n".contains(byte)).count()
 }
 
-/// The keyword, in lower case and without quotes, and where it ends.
-fn keyword(bytes: &[u8], begin: usize) -> (String, usize) {
+/// The keyword, in lower case and without quotes, and where it ends. The error is one whose quote is never
+/// closed.
+fn keyword(bytes: &[u8], begin: usize) -> std::result::Result<(String, usize), String> {
     let quoted = bytes[begin] == b'"';
     let from = begin + usize::from(quoted);
     let ends = |byte: &u8| if quoted { *byte == b'"' } else { b" \t\r\n=\"".contains(byte) };
-    let to = bytes[from..].iter().position(ends).map_or(bytes.len(), |length| from + length);
+    let length = bytes[from..].iter().position(ends);
+    let to = length.map_or(bytes.len(), |length| from + length);
     let keyword = String::from_utf8_lossy(&bytes[from..to]).to_ascii_lowercase();
-    (keyword, (to + usize::from(quoted)).min(bytes.len()))
+    if quoted && length.is_none() { Err(keyword) } else { Ok((keyword, to + usize::from(quoted))) }
 }
 
 impl Argument {

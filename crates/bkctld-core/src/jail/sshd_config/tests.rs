@@ -282,3 +282,15 @@ fn addresses_that_follow_their_keyword_in_quotes_at_once_are_replaced() {
     config.set_allowed_addresses(&list(&["192.0.2.7"])).unwrap();
     assert_eq!(text_of(&config), "AllowUsers root@192.0.2.7\n");
 }
+
+#[test]
+fn addresses_are_put_before_a_comment_and_never_into_a_quote() {
+    let mut empty = config("AllowUsers #nobody yet\n");
+    empty.set_allowed_addresses(&list(&["192.0.2.7"])).unwrap();
+    assert_eq!(text_of(&empty), "AllowUsers root@192.0.2.7 #nobody yet\n");
+    for open in ["\"AllowUsers\n", "\"AllowUsers root@192.0.2.1\n", "\"Port\n"] {
+        let mut open = config(open);
+        assert!(open.set_allowed_addresses(&list(&["192.0.2.7"])).is_err(), "{open:?}");
+    }
+    assert!(config("\"Port\n").set_port("2300".parse().unwrap()).unwrap_err().to_string().contains("quote"));
+}
