@@ -141,7 +141,7 @@ impl SshdConfig {
                 if is_root(argument) {
                     entries.extend(new.take().into_iter().flatten().map(String::into_bytes));
                 } else {
-                    entries.push(line[argument.span.clone()].to_vec());
+                    entries.push(before_a_blank(&line[argument.span.clone()]));
                 }
             }
             entries.extend(new.take().into_iter().flatten().map(String::into_bytes));
@@ -275,6 +275,12 @@ fn root_host(entry: &[u8]) -> Option<&[u8]> {
         b"" => Some(b"*"),
         rest => rest.strip_prefix(b"@"),
     }
+}
+
+/// The argument as it is written where a blank follows, which a lone backslash at its end would take in.
+fn before_a_blank(argument: &[u8]) -> Vec<u8> {
+    let backslashes = argument.iter().rev().take_while(|byte| **byte == b'\\').count();
+    [argument, if backslashes % 2 == 1 { b"\\" } else { b"" }].concat()
 }
 
 impl Directive {

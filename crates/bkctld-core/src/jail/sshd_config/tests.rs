@@ -294,3 +294,11 @@ fn addresses_are_put_before_a_comment_and_never_into_a_quote() {
     }
     assert!(config("\"Port\n").set_port("2300".parse().unwrap()).unwrap_err().to_string().contains("quote"));
 }
+
+#[test]
+fn another_user_that_ends_with_a_backslash_does_not_take_an_address_in() {
+    let mut config = config("AllowUsers x\\\ty\\\n");
+    config.set_allowed_addresses(&list(&["192.0.2.7"])).unwrap();
+    assert_eq!(text_of(&config), "AllowUsers x\\\\ y\\\\ root@192.0.2.7\n");
+    assert_eq!(config.allowed_addresses().unwrap(), list(&["192.0.2.7"]));
+}
