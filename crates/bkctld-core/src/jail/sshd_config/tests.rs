@@ -302,3 +302,17 @@ fn another_user_that_ends_with_a_backslash_does_not_take_an_address_in() {
     assert_eq!(text_of(&config), "AllowUsers x\\\\ y\\\\ root@192.0.2.7\n");
     assert_eq!(config.allowed_addresses().unwrap(), list(&["192.0.2.7"]));
 }
+
+#[test]
+fn another_user_that_comes_first_keeps_what_it_begins_with() {
+    for user in ["=x", "\r=x"] {
+        for separator in [" ", "="] {
+            let line = format!("AllowUsers{separator}root@192.0.2.1 {user}\n");
+            let mut config = config(&format!("AllowUsers root@192.0.2.2\n{line}"));
+            config.set_allowed_addresses(&list(&["192.0.2.7"])).unwrap();
+            let after = format!("AllowUsers root@192.0.2.7\nAllowUsers{separator}\"\"{user}\n");
+            assert_eq!(text_of(&config), after);
+            assert_eq!(config.named("allowusers").unwrap()[1].arguments[0].value, user.as_bytes());
+        }
+    }
+}
