@@ -137,7 +137,10 @@ fn every_sentence_of_the_threat_model_names_tests_that_exist() {
     assert!(rows.len() >= 30, "only {} sentences were found", rows.len());
     for row in rows {
         let [sentence, tests, result] = row.as_slice() else { panic!("not three cells: {row:?}") };
-        assert!(["held", "mended"].contains(&result.as_str()), "{sentence}: a result is held or mended: {result}");
+        assert!(
+            ["held", "mended"].contains(&result.as_str()),
+            "{sentence}: a result is held or mended: {result}"
+        );
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty(), "no test for: {sentence}");
         for name in named {
