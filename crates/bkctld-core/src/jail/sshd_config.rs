@@ -161,12 +161,15 @@ impl SshdConfig {
 
     /// Puts this in the place of arguments. A quote may follow the keyword at once (`Port"2222"`), and a
     /// comment what has no argument, which a plain word may not. What separates a keyword from its arguments
-    /// would take a `=` or carriage return at their begin in.
+    /// would take a `=` or carriage return at their begin in, and the end of the line a form feed.
     fn put(&mut self, line: usize, span: Range<usize>, mut new: Vec<u8>) {
         let line = &mut self.lines[line];
         let before = line[..span.start].last();
-        if new.starts_with(b"=") || new.starts_with(b"\r") {
+        if new.first().is_some_and(|byte| b"=\r".contains(byte)) {
             new.splice(..0, *b"\"\"");
+        }
+        if new.last().is_some_and(|byte| b"\r\x0c".contains(byte)) {
+            new.extend(b"\"\"");
         }
         if before.is_some_and(|byte| !b" \t=".contains(byte)) {
             new.insert(0, b' ');

@@ -316,3 +316,12 @@ fn another_user_that_comes_first_keeps_what_it_begins_with() {
         }
     }
 }
+
+#[test]
+fn another_user_that_comes_last_keeps_what_it_ends_with() {
+    for end in ["\r", "\x0c"] {
+        let mut config = config(&format!("AllowUsers root@192.0.2.2\nAllowUsers x{end} root@192.0.2.1\n"));
+        config.set_allowed_addresses(&list(&["192.0.2.7"])).unwrap();
+        assert_eq!(text_of(&config), format!("AllowUsers root@192.0.2.7\nAllowUsers x{end}\"\"\n"));
+    }
+}
