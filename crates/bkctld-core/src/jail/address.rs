@@ -55,6 +55,7 @@ impl FromStr for AllowedAddress {
                 ))
             })?,
         };
+        let net = unmapped(net);
         if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() {
             return Err(Error::Invalid(format!(
                 "'{}' is no client's address: 'all' allows everyone",
@@ -70,7 +71,7 @@ impl FromStr for AllowedAddress {
                 net.addr()
             )));
         }
-        Ok(AllowedAddress(unmapped(net)))
+        Ok(AllowedAddress(net))
     }
 }
 
@@ -268,6 +269,8 @@ mod tests {
             "0.0.0.0",
             "::",
             "0.0.0.0/32",
+            "::ffff:0.0.0.0",
+            "::ffff:0:0/128",
         ] {
             let error = bad.parse::<AllowedAddress>().expect_err(bad).to_string();
             assert!(!error.contains(char::is_control), "{error:?}");
