@@ -46,7 +46,7 @@ pub(super) fn count_connection(state_dir: &Path, now: Timestamp, source: IpAddr)
 fn add(state_dir: &Path, [connections, refused]: [u64; 2], now: Timestamp, source: IpAddr) -> Result<()> {
     let path = path(state_dir);
     // Each monitor is a process of its own.
-    let _lock = Lock::take(&path.with_extension("lock"), || {})?;
+    let _lock = Lock::take_beside(&path.with_extension("lock"))?;
     let before = read(&path)?;
     let count = WithoutLogin {
         since: before.map_or(now, |before| before.since),
@@ -74,6 +74,18 @@ fn path(state_dir: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::Settings;
+
+    /// A lock beside the count is no lock of `LOCKDIR`, which has to be root's alone.
+    #[test]
+    fn connections_are_counted_where_a_group_may_write_to_the_state_too() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o775)).unwrap();
+        let settings = Settings { data_dir: dir.path().into(), ..Settings::default() };
+        let jail = Jail::new(&settings, "j".parse().unwrap());
+        count_refused(&jail, 1, Timestamp::UNIX_EPOCH, "192.0.2.1".parse().unwrap()).unwrap();
+        assert_eq!(without_login(&jail).unwrap().unwrap().refused, 1);
+    }
 
     #[test]
     fn connections_are_counted_and_only_the_last_is_kept() {
