@@ -31,10 +31,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         }
         names => names?,
     };
-    let with = |name: &JailName| match incs(context, name).as_str() {
-        "" => String::new(),
-        incs => format!(" and its {incs}"),
-    };
+    let with = |name: &JailName| incs(context, name).map_or(String::new(), |incs| format!(" and its {incs}"));
     let question = Question { verb: "delete", with: &with, explanation: EXPLANATION };
     let exit = context.for_each_agreed("remove", &names, &question, |name| remove(context, name));
     clear_leftovers(context)?;
@@ -46,25 +43,22 @@ fn clear_leftovers(context: &Context) -> Result<(), Failure> {
     if context.settings.dry_run { Ok(()) } else { Ok(lifecycle::clear_leftovers(&context.settings)?) }
 }
 
-/// The jail's incs: how many, from when to when; nothing where it has none.
-fn incs(context: &Context, name: &JailName) -> String {
+/// The jail's incs: how many, from when to when; none where it has none.
+fn incs(context: &Context, name: &JailName) -> Option<String> {
     match inc::list(&Jail::new(&context.settings, name.clone())).as_deref() {
-        Ok([]) => String::new(),
-        Ok([one]) => format!("inc {one}"),
+        Ok([]) => None,
+        Ok([one]) => Some(format!("inc {one}")),
         Ok(incs @ [oldest, .., newest]) => {
-            format!("{}, from {oldest} to {newest}", text::count(incs.len(), "inc"))
+            Some(format!("{}, from {oldest} to {newest}", text::count(incs.len(), "inc")))
         }
-        Err(error) => format!("incs ({error})"),
+        Err(error) => Some(format!("incs ({error})")),
     }
 }
 
 fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
     let jail = Jail::open(&context.settings, name.clone())?;
     if context.settings.dry_run {
-        let incs = match incs(context, name).as_str() {
-            "" => String::new(),
-            incs => format!(", its {incs},"),
-        };
+        let incs = incs(context, name).map_or(String::new(), |incs| format!(", its {incs},"));
         let message = format_args!("would delete jail '{name}'{incs} and its configuration");
         return Ok(Outcome::new(Ended::Would, message));
     }
