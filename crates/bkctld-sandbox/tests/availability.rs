@@ -48,16 +48,7 @@ fn attack(jail: &TestJail, script: &str) -> Child {
     let script = script
         .replace("SETRESUID", &linux_raw_sys::general::__NR_setresuid.to_string())
         .replace("FSYNC", &linux_raw_sys::general::__NR_fsync.to_string());
-    let mut child = jail
-        .ssh()
-        .arg("perl -")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    child
+    jail.start_perl(&script, Stdio::null)
 }
 
 /// Pushes the tree into all of these jails at once; how long that took.
