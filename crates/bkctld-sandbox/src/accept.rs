@@ -34,6 +34,14 @@ pub(crate) fn source(address: IpAddr) -> IpAddr {
     }
 }
 
+/// A source as it is told: of IPv6 the network that it is.
+pub(crate) fn shown(source: IpAddr) -> String {
+    match source {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(network) => format!("{network}/64"),
+    }
+}
+
 /// Why one more session from this source is too many, in words for the client; none if it is not.
 pub(crate) fn too_many(limits: &SessionLimits, running: &[IpAddr], source: IpAddr) -> Option<&'static str> {
     let from_source = running.iter().filter(|other| **other == source).count();
@@ -116,6 +124,7 @@ mod tests {
         assert_eq!(too_many(&limits, &[a, a], b), None);
         assert!(too_many(&limits, &[a, a, b], b).unwrap().contains("this jail"));
         assert_eq!(b, source("2001:db8::ffff:2".parse().unwrap()));
+        assert_eq!((shown(a), shown(b)), ("192.0.2.1".to_owned(), "2001:db8::/64".to_owned()));
     }
 
     #[test]

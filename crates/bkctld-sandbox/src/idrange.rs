@@ -49,10 +49,14 @@ impl IdRange {
         Err(Error::Refused(format!("all {SLOTS} ranges of ids are in use")))
     }
 
-    /// Has new sessions enter a namespace with another bound. Those that run count for both.
-    pub(crate) fn rebound(&mut self, processes: u64) -> Result<()> {
-        self.namespace = make_namespace(self.base, processes)?;
-        Ok(())
+    /// Another namespace of this range, with another bound.
+    pub(crate) fn bounded(&self, processes: u64) -> Result<OwnedFd> {
+        make_namespace(self.base, processes)
+    }
+
+    /// Has new sessions enter this namespace. Processes of those that run count for both.
+    pub(crate) fn change_to(&mut self, bounded: OwnedFd) {
+        self.namespace = bounded;
     }
 
     /// The user namespace.

@@ -309,7 +309,8 @@ impl<'a> Listener<'a> {
                 if let Some(left) = self.penalties.add(source, offence, max, now) {
                     let seconds = left.as_secs();
                     self.complain(&format!(
-                        "no sessions for {source} for {seconds} s or more: it connects and does not log in"
+                        "no sessions for {} for {seconds} s or more: it connects and does not log in",
+                        accept::shown(source)
                     ));
                 }
             }
@@ -350,28 +351,32 @@ impl<'a> Listener<'a> {
         let fresh = if self.ids.is_none() { take_ids(self.service, &config)? } else { None };
         let ids = ids_for(config.isolation, fresh.as_ref().or(self.ids.as_ref()));
         selftest::run(self.service, &config, ids, &self.bounds)?;
+        let processes = bounds::processes(&config.limits);
+        let other = processes != self.bounds.processes;
+        let bounded = self.ids.as_ref().filter(|_| other).map(|ids| ids.bounded(processes)).transpose()?;
+        // The last that can fail: until here nothing has changed.
         listen_on(&mut self.sockets, config.port, &config.listen)?;
+        if let (Some(ids), Some(bounded)) = (&mut self.ids, bounded) {
+            ids.change_to(bounded);
+        }
         self.ids = fresh.or(self.ids.take());
-        self.rebound(&config)?;
+        if other {
+            self.change_bounds(&config);
+        }
         self.config = config;
         Ok(())
     }
 
     /// More or fewer sessions need more or fewer processes.
-    fn rebound(&mut self, config: &ListenerConfig) -> Result<()> {
-        let processes = bounds::processes(&config.limits);
-        if processes == self.bounds.processes {
-            return Ok(());
+    fn change_bounds(&mut self, config: &ListenerConfig) {
+        let bounds = Bounds::new(&config.limits, all_files(), self.bounds.cgroup.take());
+        if let Some(cgroup) = &bounds.cgroup
+            && let Err(error) = cgroup.set_processes(bounds.processes)
+        {
+            let text = format!("the control group goes on with the processes that it had: {error}");
+            self.complain(&text);
         }
-        if let Some(ids) = &mut self.ids {
-            ids.rebound(processes)?;
-        }
-        let cgroup = self.bounds.cgroup.take();
-        if let Some(cgroup) = &cgroup {
-            cgroup.set_processes(processes).map_err(cannot("control group"))?;
-        }
-        self.bounds = Bounds::new(&config.limits, all_files(), cgroup);
-        Ok(())
+        self.bounds = bounds;
     }
 
     /// Ends the sessions and waits for their monitors.
