@@ -1,13 +1,15 @@
 //! What holds of what a session's programs and sshd say: see `bkctld_core::fuzzing`.
 
-use crate::{command, sshd, state};
+use crate::sandbox::sshd;
+use crate::session::kind;
+use crate::state;
 
 /// As `bkctld_core::fuzzing::Property`, which is there only with that crate's feature.
 pub type Property = fn(&[u8]);
 
 /// All of them, by the name of their directory in `fuzz/corpus`.
 pub const PROPERTIES: &[(&str, Property)] = &[
-    ("command", command::properties::hold),
+    ("command", kind::properties::hold),
     ("listener-state", state::properties::hold),
     ("sshd-log", sshd::properties::hold),
 ];

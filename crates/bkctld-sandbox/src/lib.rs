@@ -12,34 +12,18 @@
 //! what is below it; whichever is killed, nothing of a session is left.
 #![forbid(unsafe_code)]
 
-mod accept;
 mod bounds;
-mod cgroup;
-mod command;
 pub mod control;
-mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod idrange;
-mod init;
-mod lastlog;
-mod link;
 mod listener;
-mod monitor;
 mod notify;
-mod penalty;
-mod program;
-mod refusals;
-mod root;
 mod sandbox;
-mod selftest;
 pub mod service;
-mod sockets;
-mod sshd;
+mod session;
 mod state;
 mod supervisor;
-mod trees;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

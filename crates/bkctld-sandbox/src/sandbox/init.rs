@@ -28,13 +28,14 @@ use rustix::thread::{
 };
 use rustix::time::Timespec;
 
+use super::link::{Link, Message};
+use super::root::{self, Owner, Step};
+use super::trees::Trees;
+use super::{filter, sshd};
+use crate::Service;
 use crate::bounds::Bounds;
-use crate::cgroup::Cgroup;
-use crate::idrange::IdRange;
-use crate::link::{Link, Message};
-use crate::root::{self, Owner, Step};
-use crate::trees::Trees;
-use crate::{Service, filter, sshd};
+use crate::bounds::cgroup::Cgroup;
+use crate::bounds::id_range::IdRange;
 
 /// What init needs.
 pub(crate) struct Start<'a> {

@@ -1,5 +1,13 @@
 //! Making the sandbox of one connection.
 
+pub(crate) mod filter;
+mod init;
+pub(crate) mod link;
+pub(crate) mod root;
+pub(crate) mod selftest;
+pub(crate) mod sshd;
+pub(crate) mod trees;
+
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 
@@ -10,13 +18,12 @@ use bkctld_sys::process::fork;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
 
+use self::link::Link;
+use self::root::Step;
+use self::trees::Trees;
 use crate::Service;
 use crate::bounds::Bounds;
-use crate::idrange::IdRange;
-use crate::init;
-use crate::link::Link;
-use crate::root::Step;
-use crate::trees::Trees;
+use crate::bounds::id_range::IdRange;
 
 /// A sandbox that runs, from the monitor's side.
 #[derive(Debug)]

@@ -1,5 +1,11 @@
 //! The listener of one jail: holds the port, decides who gets a session, and starts its monitor.
 
+pub(crate) mod accept;
+pub(crate) mod penalty;
+mod refusals;
+mod sockets;
+mod upgrade;
+
 use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -22,16 +28,18 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use rustix::time::Timespec;
 
+use self::penalty::{Offence, Penalties};
+use self::refusals::Refusals;
+use self::sockets::{ListeningSocket, listen_on};
+use self::upgrade::Program;
+use crate::bounds::cgroup::Cgroup;
+use crate::bounds::id_range::IdRange;
 use crate::bounds::{self, Bounds};
-use crate::cgroup::Cgroup;
-use crate::idrange::IdRange;
-use crate::penalty::{Offence, Penalties};
-use crate::program::Program;
-use crate::refusals::Refusals;
-use crate::sockets::{ListeningSocket, listen_on};
+use crate::sandbox::selftest;
+use crate::session::monitor;
 use crate::state::{ListenerState, sign};
 use crate::supervisor::READY;
-use crate::{ListenerConfig, Service, accept, monitor, notify, selftest};
+use crate::{ListenerConfig, Service, notify};
 
 /// How long sessions have to end at a stop: more than a monitor gives them.
 const STOP_GRACE: Duration = Duration::from_secs(9);

@@ -1,8 +1,11 @@
 //! How much the sessions of one jail take together.
 
+pub(crate) mod cgroup;
+pub(crate) mod id_range;
+
 use bkctld_core::config::SessionLimits;
 
-use crate::cgroup::Cgroup;
+use self::cgroup::Cgroup;
 
 /// Processes of one session, its share of the jail's: sshd needs three and init one, an rsync up to three and
 /// a shell.

@@ -18,15 +18,17 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid};
 use rustix::time::Timespec;
 
+use super::kind::Argv;
+use super::{kind, lastlog};
 use crate::bounds::Bounds;
-use crate::command::Argv;
-use crate::filter::{Watched, watched};
-use crate::idrange::IdRange;
-use crate::link::Message;
-use crate::penalty::Offence;
+use crate::bounds::id_range::IdRange;
+use crate::listener::accept;
+use crate::listener::penalty::Offence;
 use crate::sandbox::Sandbox;
-use crate::sshd::{self, Lines, Login};
-use crate::{ListenerConfig, Service, accept, command, lastlog};
+use crate::sandbox::filter::{Watched, watched};
+use crate::sandbox::link::Message;
+use crate::sandbox::sshd::{self, Lines, Login};
+use crate::{ListenerConfig, Service};
 
 /// How long a session has to end when it is asked to: more than init gives its programs.
 const GRACE: Duration = Duration::from_secs(7);
@@ -312,7 +314,7 @@ impl Session<'_> {
     }
 
     fn start(&mut self, pid: i32, argv: &Argv) {
-        let Some((kind, command)) = command::classify(argv) else { return };
+        let Some((kind, command)) = kind::classify(argv) else { return };
         self.count_bytes();
         if let Some(at) = self.record.started(kind, &command) {
             self.programs.push(Running { pid, at, bytes_in: self.record.bytes_in });

@@ -14,11 +14,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, waitpid};
 use rustix::time::Timespec;
 
+use super::Sandbox;
+use super::link::Message;
+use super::sshd::{self, Lines};
 use crate::bounds::Bounds;
-use crate::idrange::IdRange;
-use crate::link::Message;
-use crate::sandbox::Sandbox;
-use crate::sshd::{self, Lines};
+use crate::bounds::id_range::IdRange;
 use crate::{ListenerConfig, Service};
 
 /// How long sshd has; it needs a hundredth of that.

@@ -9,7 +9,7 @@ use bkctld_core::session;
 use jiff::Timestamp;
 use rustix::io::Errno;
 
-use crate::accept;
+use super::accept;
 
 /// How long a refused client may take to read why.
 const LINGER: Duration = Duration::from_secs(2);

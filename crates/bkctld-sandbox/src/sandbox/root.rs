@@ -15,7 +15,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, fchdir, pivot_root};
 
-use crate::trees::{Trees, beneath};
+use super::trees::{Trees, beneath};
 
 /// The group `tty`, which owns terminals, inside of every jail.
 const TTY: u32 = 5;

@@ -8,7 +8,7 @@ use bkctld_core::config::SessionLimits;
 use ipnet::IpNet;
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
-use crate::sshd;
+use crate::sandbox::sshd;
 
 /// Whether the list lets this address in.
 pub(crate) fn is_allowed(allowed: &[IpNet], address: IpAddr) -> bool {

@@ -10,7 +10,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::trees::beneath;
+use crate::sandbox::trees::beneath;
 
 /// Sets the time to now, making the file where it is missing.
 ///
