@@ -198,7 +198,7 @@ fn delete_snapshots(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            bkctld_sys::btrfs::destroy(&handle, &entry.file_name())?;
+            bkctld_sys::btrfs::destroy(&handle, &entry.file_name(), File::open(entry.path())?)?;
         } else {
             fs::remove_file(entry.path())?;
         }

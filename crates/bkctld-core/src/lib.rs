@@ -35,7 +35,7 @@ pub mod systemctl;
 pub mod template;
 pub mod text;
 
-pub use bkctld_sys::tree::Turns;
+pub use bkctld_tree::Turns;
 pub use config::Settings;
 pub use error::{Error, Result};
 pub use inc::IncName;

@@ -22,7 +22,6 @@ use rustix::fs::{FileType, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl};
 
-use crate::tree;
 use search::children_of;
 
 /// The inode number of the root directory of every subvolume.
@@ -130,18 +129,18 @@ pub fn children(fd: impl AsFd) -> io::Result<Vec<u64>> {
     children_of(fd, subvolume_id(fd)?)
 }
 
-/// Destroys the subvolume `name` in the directory, and those nested in it first, however deep. The
-/// names are gone when this returns; btrfs frees the space later. Needs `CAP_SYS_ADMIN`.
-pub fn destroy(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+/// Destroys the subvolume `name` in the directory, whose root is open as `subvolume`, and those nested in
+/// it first, however deep. The names are gone when this returns; btrfs frees the space later. Needs
+/// `CAP_SYS_ADMIN`.
+pub fn destroy(dir: impl AsFd, name: &OsStr, subvolume: impl AsFd) -> io::Result<()> {
     let dir = on_btrfs(dir.as_fd())?;
-    let c_name = std::ffi::CString::new(name.as_bytes())?;
-    let target = tree::open_dir(dir, &c_name)?;
-    if !is_subvolume(&target)? {
+    let subvolume = subvolume.as_fd();
+    if !is_subvolume(subvolume)? {
         return Err(Errno::INVAL.into());
     }
     // By ids, from the tree of roots: paths would have to be walked through directories that a
     // client made, and can be too long to say.
-    let mut nested = children_of(dir, subvolume_id(target.as_fd())?)?;
+    let mut nested = children_of(dir, subvolume_id(subvolume)?)?;
     let mut at = 0;
     while at < nested.len() {
         let below = children_of(dir, nested[at])?;

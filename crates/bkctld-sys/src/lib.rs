@@ -1,5 +1,5 @@
-//! System calls that no library offers, behind safe functions. The only unsafe code of the project:
-//! every block says why it is sound.
+//! System calls that no library offers, behind safe functions. The only unsafe code of the project, and
+//! nothing but what it needs: every block says why it is sound.
 
 pub mod btrfs;
 pub mod clock;
@@ -10,6 +10,4 @@ pub mod net;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
-pub mod tree;
 pub mod writers;
-pub mod xattr;

@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bkctld_sys::tree;
 use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 
@@ -96,7 +95,7 @@ pub(super) fn remove_tree(
     let count = |files| {
         progress.files.fetch_add(files, Relaxed);
     };
-    tree::remove(dir, name, threads, &count).map_err(|failed| Error::Io {
+    bkctld_tree::remove(dir, name, threads, &count).map_err(|failed| Error::Io {
         doing: "cannot delete",
         path: dir_path.join(failed.path),
         source: failed.source,

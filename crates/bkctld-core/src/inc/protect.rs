@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use bkctld_sys::{btrfs, tree};
+use bkctld_sys::btrfs;
+use bkctld_tree::open_dir;
 
 use super::IncName;
 use crate::error::{IoContext, Result};
@@ -52,7 +53,7 @@ pub fn set_protection(jail: &Jail, name: IncName, locked: bool) -> Result<Option
 // beside us renames.
 fn open(jail: &Jail, name: IncName) -> io::Result<Option<OwnedFd>> {
     let dir = File::open(jail.inc_dir());
-    match dir.and_then(|dir| tree::open_dir(dir, &CString::new(name.to_string())?)) {
+    match dir.and_then(|dir| open_dir(dir, &CString::new(name.to_string())?)) {
         Ok(inc) => Ok(Some(inc)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

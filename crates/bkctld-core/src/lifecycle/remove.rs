@@ -100,7 +100,7 @@ pub fn tree(path: &Path) -> Result<()> {
 /// As [`tree`], of a name in a directory that is open already.
 pub(super) fn tree_in(parent_dir: &File, name: &OsStr, parent: &Path) -> Result<()> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    bkctld_sys::tree::remove(parent_dir, name, threads, &|_| ()).map_err(|failed| Error::Io {
+    bkctld_tree::remove(parent_dir, name, threads, &|_| ()).map_err(|failed| Error::Io {
         doing: "cannot delete",
         path: parent.join(failed.path),
         source: failed.source,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
 use bkctld_sys::extents::extents;
-use bkctld_sys::tree::{Found, Visitor, open_file, walk};
+use bkctld_tree::{Found, Visitor, open_file, walk};
 use rustix::fs::{FileType, Stat, fstat};
 
 use super::trail::Trail;

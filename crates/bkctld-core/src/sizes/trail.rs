@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use bkctld_sys::tree;
+use bkctld_tree::look;
 use rustix::fs::{Stat, fstat};
 use sha2::{Digest, Sha256};
 
@@ -85,7 +85,7 @@ pub(super) fn is_unchanged(top: &OwnedFd, path: &Path, sum: &str) -> bool {
         let (name, after) = after.split_at(end);
         // By descriptors: the client may have put a link in the way. A path that is too long to be
         // looked up is as if it had changed.
-        if !tree::look(top, name).is_ok_and(|dir| fstat(&dir).is_ok_and(|stat| mark(&stat) == *was)) {
+        if !look(top, name).is_ok_and(|dir| fstat(&dir).is_ok_and(|stat| mark(&stat) == *was)) {
             return false;
         }
         rest = after.get(1..).unwrap_or_default();

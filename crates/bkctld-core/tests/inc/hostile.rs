@@ -78,7 +78,7 @@ fn a_deep_tree_takes_about_as_long_as_a_flat_one() {
             };
             let took = timed(0) + timed(1);
             let tops = File::open(volume.mount.join("jails/j")).unwrap();
-            bkctld_sys::tree::remove(&tops, "data".as_ref(), THREADS, &|_| {}).unwrap();
+            bkctld_tree::remove(&tops, "data".as_ref(), THREADS, &|_| {}).unwrap();
             fs::create_dir(&data).unwrap();
             took
         };
@@ -98,7 +98,7 @@ fn a_tree_too_deep_for_an_inc_is_a_clear_error_and_can_be_removed() {
     assert!(error.contains("levels deep"), "{error}");
     assert_eq!(volume.names(), Vec::<String>::new());
     let jails = File::open(volume.mount.join("jails")).unwrap();
-    bkctld_sys::tree::remove(&jails, "j".as_ref(), THREADS, &|_| {}).unwrap();
+    bkctld_tree::remove(&jails, "j".as_ref(), THREADS, &|_| {}).unwrap();
     assert!(!volume.jail.exists());
 }
 

@@ -55,7 +55,7 @@ fn nested_subvolumes_are_warned_of_and_deleted_with_the_jail() {
     fs::create_dir(volume.mount.join("jails/plain")).unwrap();
     btrfs::create_subvolume(File::open(volume.mount.join("jails/plain")).unwrap(), "sub".as_ref()).unwrap();
     for target in ["j", "plain"] {
-        bkctld_sys::tree::remove(&jails, target.as_ref(), THREADS, &|_| {}).unwrap();
+        bkctld_tree::remove(&jails, target.as_ref(), THREADS, &|_| {}).unwrap();
         assert!(!volume.mount.join("jails").join(target).exists());
     }
 }

@@ -10,9 +10,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use bkctld_sys::tree::{aside, open_file, pass};
 use bkctld_sys::writers::has_writers;
-use bkctld_sys::xattr::Xattrs;
+use bkctld_tree::xattr::Xattrs;
+use bkctld_tree::{aside, open_file, pass};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, chmodat, chownat,
     copy_file_range, fchmod, fchown, fstat, ftruncate, futimens, ioctl_ficlone, mknodat, openat, readlinkat,

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bkctld_sys::btrfs;
-use bkctld_sys::tree::aside;
+use bkctld_tree::aside;
 use rustix::fs::{Stat, fstatfs};
 
 use super::node::Node;

@@ -18,8 +18,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use bkctld_sys::tree::{aside, open_dir};
-use bkctld_sys::xattr::drop_inherited_acls;
+use bkctld_tree::xattr::drop_inherited_acls;
+use bkctld_tree::{aside, open_dir};
 use rustix::fs::{Mode, fstat, mkdirat, syncfs};
 
 use super::IncName;

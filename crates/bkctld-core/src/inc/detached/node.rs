@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bkctld_sys::tree::open_dir_long;
-use bkctld_sys::xattr::Xattrs;
+use bkctld_tree::open_dir_long;
+use bkctld_tree::xattr::Xattrs;
 use rustix::fs::{Stat, fstat};
 use rustix::io::Errno;
 

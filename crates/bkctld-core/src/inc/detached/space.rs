@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use bkctld_sys::tree::{Found, Visitor, open_file, walk};
+use bkctld_tree::{Found, Visitor, open_file, walk};
 use rustix::fs::{FileType, Mode, OFlags, fstatvfs, ioctl_ficlone, openat};
 
 use super::signature::kind;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bkctld_sys::tree::{Entry, Listing, list, open_dir, pass, work};
-use bkctld_sys::xattr::Xattrs;
+use bkctld_tree::xattr::Xattrs;
+use bkctld_tree::{Entry, Listing, list, open_dir, pass, work};
 use rustix::fs::{AtFlags, FileType, Mode, fstat, mkdirat, statat};
 
 use super::Built;

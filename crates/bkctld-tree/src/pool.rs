@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use super::turns::{Share, Turns, aside, pass};
+use crate::turns::{Share, Turns, aside, pass};
 
 /// How long a thread that found nothing to do stays for more.
 const STAY: Duration = Duration::from_millis(2);

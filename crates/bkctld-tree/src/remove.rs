@@ -15,8 +15,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Entry, Listing, list, open_dir, open_file, pass, work};
-use crate::btrfs;
+use crate::{Entry, Listing, list, open_dir, open_file, pass, work};
+use bkctld_sys::btrfs;
 
 /// A directory this deep below the one that is deleted is moved up to its top instead of entered:
 /// a client can make a tree deeper than there are descriptors or than a path can say.
@@ -67,7 +67,7 @@ pub fn remove(
     };
     let on_btrfs = btrfs::is_btrfs(&fd).map_err(fail)?;
     if on_btrfs && btrfs::is_subvolume(&fd).map_err(fail)? {
-        return btrfs::destroy(at, name).map_err(fail);
+        return btrfs::destroy(at, name, &fd).map_err(fail);
     }
     let top =
         Arc::new(Dir { parent: None, name: name_c.clone(), fd, depth: 0, pending: AtomicUsize::new(1) });
@@ -130,7 +130,7 @@ impl Removal<'_> {
             Err(error) => return Err(error),
         };
         if self.on_btrfs && btrfs::is_subvolume(&fd)? {
-            btrfs::destroy(&parent.fd, OsStr::from_bytes(name.to_bytes()))?;
+            btrfs::destroy(&parent.fd, OsStr::from_bytes(name.to_bytes()), &fd)?;
             return Ok(None);
         }
         Ok(Some(Arc::new(Dir {

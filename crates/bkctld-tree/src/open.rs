@@ -168,7 +168,7 @@ pub fn list(dir: impl AsFd) -> io::Result<Listing> {
         listing.names.extend_from_slice(name);
         // A directory can have millions.
         if listing.entries.len().is_multiple_of(1024) {
-            super::pass();
+            crate::pass();
         }
     }
     listing.entries.sort_unstable_by_key(|item| item.ino);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use super::{Listing, list, open_dir, open_dir_path, pass, work};
+use crate::{Listing, list, open_dir, open_dir_path, pass, work};
 
 /// How deep a walk goes: twice as deep as a path of the kernel's greatest length can say. A client
 /// could otherwise keep it busy for ever, since what is this deep is opened name by name.
@@ -365,6 +365,6 @@ mod tests {
         assert!(failed[0].1.contains("levels deep"));
         let parent = File::open(dir.path().parent().unwrap()).unwrap();
         let name = dir.path().file_name().unwrap();
-        crate::tree::remove(&parent, name, NonZeroUsize::MIN, &|_| ()).unwrap();
+        crate::remove(&parent, name, NonZeroUsize::MIN, &|_| ()).unwrap();
     }
 }
