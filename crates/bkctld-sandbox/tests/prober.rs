@@ -15,6 +15,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fixture::{Server, TestJail, run};
+use macro_rules_attribute::apply;
 use tempfile::TempDir;
 
 /// The program, compiled once.
@@ -69,6 +70,46 @@ fn judge(report: &str, what: &str) {
     eprintln!("{what}: tried {}", tried.join(", "));
 }
 
+/// One test for each file system and each isolation of a jail.
+macro_rules! everywhere {
+    (fn $name:ident($($argument:tt)+) $body:block) => {
+        fn $name($($argument)+) $body
+
+        mod $name {
+            #[test]
+            fn on_btrfs() {
+                super::$name("btrfs", "full");
+            }
+
+            #[test]
+            fn on_ext4() {
+                super::$name("ext4", "full");
+            }
+
+            #[test]
+            fn on_xfs() {
+                super::$name("xfs", "full");
+            }
+
+            #[test]
+            fn in_compat_isolation_on_btrfs() {
+                super::$name("btrfs", "compat");
+            }
+
+            #[test]
+            fn in_compat_isolation_on_ext4() {
+                super::$name("ext4", "compat");
+            }
+
+            #[test]
+            fn in_compat_isolation_on_xfs() {
+                super::$name("xfs", "compat");
+            }
+        }
+    };
+}
+
+#[apply(everywhere)]
 fn in_a_session(kind: &str, isolation: &str) {
     let (server, jail, service) = jail(kind, isolation);
     let _programs = with_program(&server, "bin/prober", prober());
@@ -79,6 +120,7 @@ fn in_a_session(kind: &str, isolation: &str) {
     assert!(service.accept().is_err(), "a session reached a service of the server");
 }
 
+#[apply(everywhere)]
 fn in_the_place_of_sshd(kind: &str, isolation: &str) {
     let (server, jail, service) = jail(kind, isolation);
     let _programs = with_program(&server, "sbin/sshd", prober());
@@ -97,44 +139,6 @@ fn in_the_place_of_sshd(kind: &str, isolation: &str) {
     judge(&report, &format!("in the place of sshd, {isolation} on {kind}"));
     assert!(service.accept().is_err(), "sshd reached a service of the server");
 }
-
-macro_rules! everywhere {
-    ($($what:ident)+) => {$(
-        mod $what {
-            #[test]
-            fn on_btrfs() {
-                super::$what("btrfs", "full");
-            }
-
-            #[test]
-            fn on_ext4() {
-                super::$what("ext4", "full");
-            }
-
-            #[test]
-            fn on_xfs() {
-                super::$what("xfs", "full");
-            }
-
-            #[test]
-            fn in_compat_isolation_on_btrfs() {
-                super::$what("btrfs", "compat");
-            }
-
-            #[test]
-            fn in_compat_isolation_on_ext4() {
-                super::$what("ext4", "compat");
-            }
-
-            #[test]
-            fn in_compat_isolation_on_xfs() {
-                super::$what("xfs", "compat");
-            }
-        }
-    )+};
-}
-
-everywhere! { in_a_session in_the_place_of_sshd }
 
 #[test]
 fn an_sshd_that_closes_its_connection_and_stays_fails_the_start_and_does_not_hold_it_up() {

@@ -56,42 +56,41 @@ fn here(example: &str, server: &Server) -> String {
     text
 }
 
-as_root! {
-    fn the_shell_examples_of_the_documentation_run() {
-        let mut files = vec![repository().join("README.md")];
-        files.extend(fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
-        files.retain(|path| path.extension().is_some_and(|end| end == "md"));
-        let mut count = 0;
-        for file in files {
-            let examples = examples(&fs::read_to_string(&file).unwrap());
-            if examples.is_empty() {
-                continue;
-            }
-            // One server for each page: its examples tell one story, that of the jail web01.
-            let server = Server::on(FsKind::Btrfs);
-            for dir in ["bin", "tmp"] {
-                fs::create_dir(server.path(dir)).unwrap();
-            }
-            std::os::unix::fs::symlink(BKCTLD, server.path("bin/bkctld")).unwrap();
-            Client::make_key(&server, "web01");
-            let id = server.path("client-web01/id.pub");
-            fs::copy(id, server.path("client-web01/new.pub")).unwrap();
-            for example in examples {
-                if server.jail("web01").exists() {
-                    Client::trust(&server, "web01");
-                }
-                let mut command = Command::new("sh");
-                server.environment(&mut command);
-                let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", server.path("bin").display());
-                command.env("PATH", path).current_dir(server.path("tmp"));
-                command.args(["-euc", &here(&example, &server)]);
-                let ran = run(command);
-                assert_eq!(ran.code, 0, "an example of {}: {}", file.display(), ran.told());
-                count += 1;
-            }
+#[apply(as_root)]
+fn the_shell_examples_of_the_documentation_run() {
+    let mut files = vec![repository().join("README.md")];
+    files.extend(fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    files.retain(|path| path.extension().is_some_and(|end| end == "md"));
+    let mut count = 0;
+    for file in files {
+        let examples = examples(&fs::read_to_string(&file).unwrap());
+        if examples.is_empty() {
+            continue;
         }
-        assert!(count >= 5, "only {count} examples were found");
+        // One server for each page: its examples tell one story, that of the jail web01.
+        let server = Server::on(FsKind::Btrfs);
+        for dir in ["bin", "tmp"] {
+            fs::create_dir(server.path(dir)).unwrap();
+        }
+        std::os::unix::fs::symlink(BKCTLD, server.path("bin/bkctld")).unwrap();
+        Client::make_key(&server, "web01");
+        let id = server.path("client-web01/id.pub");
+        fs::copy(id, server.path("client-web01/new.pub")).unwrap();
+        for example in examples {
+            if server.jail("web01").exists() {
+                Client::trust(&server, "web01");
+            }
+            let mut command = Command::new("sh");
+            server.environment(&mut command);
+            let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", server.path("bin").display());
+            command.env("PATH", path).current_dir(server.path("tmp"));
+            command.args(["-euc", &here(&example, &server)]);
+            let ran = run(command);
+            assert_eq!(ran.code, 0, "an example of {}: {}", file.display(), ran.told());
+            count += 1;
+        }
     }
+    assert!(count >= 5, "only {count} examples were found");
 }
 
 /// The cells of each row of the tables with this head.

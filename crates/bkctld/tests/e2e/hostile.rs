@@ -149,83 +149,83 @@ fn ordeal(server: &Server, name: &str, churn: Option<Churn>, archives: &Path) ->
     times
 }
 
-on_each_fs! {
-    fn everything_that_root_does_in_a_hostile_tree_ends_as_soon_as_in_a_tame_one(fs) {
-        let server = Server::on(fs);
-        let secret = server.path("secret");
-        write(&secret.join("file"), "SECRET");
-        let second = server.path("second");
-        fs::create_dir(&second).unwrap();
-        let volume = Volume::make(&second, fs, 8 << 10);
-        let archives = volume.mount.join("archives");
-        server.set("ARCHIVESDIR", &archives.display().to_string());
-        let policy = "+%Y-%m-%d.-0day\n";
+#[apply(on_each_fs)]
+fn everything_that_root_does_in_a_hostile_tree_ends_as_soon_as_in_a_tame_one(fs: FsKind) {
+    let server = Server::on(fs);
+    let secret = server.path("secret");
+    write(&secret.join("file"), "SECRET");
+    let second = server.path("second");
+    fs::create_dir(&second).unwrap();
+    let volume = Volume::make(&second, fs, 8 << 10);
+    let archives = volume.mount.join("archives");
+    server.set("ARCHIVESDIR", &archives.display().to_string());
+    let policy = "+%Y-%m-%d.-0day\n";
 
-        server.init("tame");
-        server.policy("tame", policy);
-        perl(TAME, &server.data("tame"), names());
-        let tame = ordeal(&server, "tame", None, &archives);
-        fs::remove_dir_all(archives.join("tame")).unwrap();
+    server.init("tame");
+    server.policy("tame", policy);
+    perl(TAME, &server.data("tame"), names());
+    let tame = ordeal(&server, "tame", None, &archives);
+    fs::remove_dir_all(archives.join("tame")).unwrap();
 
-        server.init("hostile");
-        server.policy("hostile", policy);
-        make_hostile(fs, &server.data("hostile"), &secret, names());
-        let churn = Churn::begin(&server.data("hostile"), &secret);
-        let hostile = ordeal(&server, "hostile", Some(churn), &archives);
-        for ((what, tame), (_, hostile)) in tame.iter().zip(&hostile) {
-            eprintln!("{fs:?} {what}: {tame:.1?} tame, {hostile:.1?} hostile");
-        }
-        for ((what, tame), (_, hostile)) in tame.iter().zip(&hostile) {
-            assert!(*hostile < *tame * TIMES + GRACE, "{what}: {hostile:?} instead of {tame:?}");
-        }
-        // Nothing of the server's came into the archive, and nothing of it was changed.
-        let found = Command::new("grep").args(["-rlF", "SECRET"]).arg(archives.join("hostile/data/churn")).output();
-        assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");
-        assert_eq!(fs::read_to_string(secret.join("file")).unwrap(), "SECRET");
-        assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
-
-        // A jail that is removed as its client left it.
-        server.init("removed");
-        make_hostile(fs, &server.data("removed"), &secret, names());
-        drop(Churn::begin(&server.data("removed"), &secret));
-        let mut times = Times::new();
-        timed(&server, &mut times, "remove", 0, &["-f", "remove", "removed"], &[0]);
-        assert!(!server.jail("removed").exists());
-        let of_rm = tame.iter().find(|(what, _)| *what == "rm of all").unwrap().1;
-        assert!(times[0].1 < of_rm * TIMES + GRACE, "remove: {:?} instead of {of_rm:?}", times[0].1);
-        assert_eq!(fs::read_to_string(secret.join("file")).unwrap(), "SECRET");
-        volume.unmount();
+    server.init("hostile");
+    server.policy("hostile", policy);
+    make_hostile(fs, &server.data("hostile"), &secret, names());
+    let churn = Churn::begin(&server.data("hostile"), &secret);
+    let hostile = ordeal(&server, "hostile", Some(churn), &archives);
+    for ((what, tame), (_, hostile)) in tame.iter().zip(&hostile) {
+        eprintln!("{fs:?} {what}: {tame:.1?} tame, {hostile:.1?} hostile");
     }
-
-    fn a_version_1_jail_with_a_hostile_tree_is_converted_without_a_look_into_it(fs) {
-        let server = Server::on(fs);
-        let secret = server.path("secret");
-        write(&secret.join("file"), "SECRET");
-        original::old_jail(&server, fs, "old", 2230);
-        original::old_jail(&server, fs, "plain", 2231);
-        let data = server.jail("old").join("var/backup");
-        make_hostile(fs, &data, &secret, 70_000);
-        let mut times = Times::new();
-        timed(&server, &mut times, "tame", 0, &["convert-v2", "plain"], &[0]);
-        timed(&server, &mut times, "hostile", 0, &["convert-v2", "old"], &[0]);
-        assert!(times[1].1 < times[0].1 * TIMES + GRACE, "{times:?}");
-        assert!(server.data("old").join("wide").is_dir());
-        assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
+    for ((what, tame), (_, hostile)) in tame.iter().zip(&hostile) {
+        assert!(*hostile < *tame * TIMES + GRACE, "{what}: {hostile:?} instead of {tame:?}");
     }
+    // Nothing of the server's came into the archive, and nothing of it was changed.
+    let found =
+        Command::new("grep").args(["-rlF", "SECRET"]).arg(archives.join("hostile/data/churn")).output();
+    assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");
+    assert_eq!(fs::read_to_string(secret.join("file")).unwrap(), "SECRET");
+    assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
+
+    // A jail that is removed as its client left it.
+    server.init("removed");
+    make_hostile(fs, &server.data("removed"), &secret, names());
+    drop(Churn::begin(&server.data("removed"), &secret));
+    let mut times = Times::new();
+    timed(&server, &mut times, "remove", 0, &["-f", "remove", "removed"], &[0]);
+    assert!(!server.jail("removed").exists());
+    let of_rm = tame.iter().find(|(what, _)| *what == "rm of all").unwrap().1;
+    assert!(times[0].1 < of_rm * TIMES + GRACE, "remove: {:?} instead of {of_rm:?}", times[0].1);
+    assert_eq!(fs::read_to_string(secret.join("file")).unwrap(), "SECRET");
+    volume.unmount();
 }
 
-as_root! {
-    fn sync_takes_nothing_of_a_hostile_tree_along() {
-        let (here, there) = Machine::pair(FsKind::Ext4);
-        here.set("NODE=10.9.0.2");
-        here.bkctld(&["init", "a"]).ok();
-        let secret = here.path("secret");
-        write(&secret.join("file"), "SECRET");
-        let data = here.jail("a").join("data");
-        make_hostile(FsKind::Ext4, &data, &secret, names());
-        let _churn = Churn::begin(&data, &secret);
-        here.bkctld(&["sync", "a"]).ok();
-        assert!(there.jail("a").join("rootfs").is_dir());
-        assert_eq!(fs::read_dir(there.jail("a").join("data")).unwrap().count(), 0);
-    }
+#[apply(on_each_fs)]
+fn a_version_1_jail_with_a_hostile_tree_is_converted_without_a_look_into_it(fs: FsKind) {
+    let server = Server::on(fs);
+    let secret = server.path("secret");
+    write(&secret.join("file"), "SECRET");
+    original::old_jail(&server, fs, "old", 2230);
+    original::old_jail(&server, fs, "plain", 2231);
+    let data = server.jail("old").join("var/backup");
+    make_hostile(fs, &data, &secret, 70_000);
+    let mut times = Times::new();
+    timed(&server, &mut times, "tame", 0, &["convert-v2", "plain"], &[0]);
+    timed(&server, &mut times, "hostile", 0, &["convert-v2", "old"], &[0]);
+    assert!(times[1].1 < times[0].1 * TIMES + GRACE, "{times:?}");
+    assert!(server.data("old").join("wide").is_dir());
+    assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
+}
+
+#[apply(as_root)]
+fn sync_takes_nothing_of_a_hostile_tree_along() {
+    let (here, there) = Machine::pair(FsKind::Ext4);
+    here.set("NODE=10.9.0.2");
+    here.bkctld(&["init", "a"]).ok();
+    let secret = here.path("secret");
+    write(&secret.join("file"), "SECRET");
+    let data = here.jail("a").join("data");
+    make_hostile(FsKind::Ext4, &data, &secret, names());
+    let _churn = Churn::begin(&data, &secret);
+    here.bkctld(&["sync", "a"]).ok();
+    assert!(there.jail("a").join("rootfs").is_dir());
+    assert_eq!(fs::read_dir(there.jail("a").join("data")).unwrap().count(), 0);
 }

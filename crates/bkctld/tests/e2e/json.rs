@@ -2,83 +2,114 @@
 
 use crate::support::*;
 
-as_root! {
-    fn every_result_is_json_with_a_version_and_nothing_beside_it() {
-        let server = Server::on(FsKind::Ext4);
-        let client = server.started("a");
-        client.ssh("true").ok();
-        server.bkctld(&["init", "b"]).ok();
-        let key = client.file("id.pub");
-        let commands: &[&[&str]] = &[
-            &["status"], &["status", "a"], &["status", "all"], &["list"], &["report"], &["stats"], &["metrics"], &["log", "a"], &["key", "a"],
-            &["key", "a", &key], &["port", "a"], &["port", "b", "auto"], &["port", "b", "5000"], &["ip", "a"],
-            &["ip", "b", "192.0.2.1"], &["is-on", "a"], &["inc"], &["inc", "b"], &["check-jails"], &["check-incs"], &["rm"], &["reload", "a"],
-            &["restart", "a"], &["update", "all"], &["init", "c"], &["-f", "remove", "c"], &["stop", "all"], &["firewall", "all"], &["rename", "b", "d"],
-            &["-f", "archive", "d"],
-        ];
-        for args in commands {
-            let mut all = vec!["--json"];
-            all.extend(*args);
-            let ran = server.bkctld(&all).ok();
-            let json = ran.json();
-            assert_eq!(json["version"], 1, "{}", ran.told());
-            let name = args.iter().find(|arg| !arg.starts_with('-')).unwrap();
-            assert_eq!(json["command"], **name, "{}", ran.told());
-            assert!(ran.out().ends_with('\n'), "{}", ran.told());
-        }
-    }
-
-    fn dry_runs_and_plans_are_told_in_json() {
-        let server = Server::on(FsKind::Ext4);
-        server.init("a");
-        server.policy("a", "+%Y-%m-%d.-0day\n");
-        write(&server.path("backup/incs/a/2020-01-01-00/f"), "x");
-        let json = server.bkctld(&["--json", "-n", "rm"]).ok().json();
-        let text = json.to_string();
-        assert!(text.contains("2020-01-01-00"), "{text}");
-        assert!(server.path("backup/incs/a/2020-01-01-00").exists());
-        let json = server.bkctld(&["--json", "-n", "inc"]).ok().json();
-        assert_eq!(json["results"][0]["outcome"], "would", "{json}");
-        let json = server.bkctld(&["--json", "inc"]).ok().json();
-        assert_eq!(json["results"][0]["jail"], "a");
-        assert_eq!(json["results"][0]["outcome"], "done", "{json}");
-        let json = server.bkctld(&["--json", "inc"]).ok().json();
-        assert_eq!(json["results"][0]["outcome"], "skipped", "{json}");
-    }
-
-    fn failures_are_in_the_json_and_in_the_exit_code() {
-        let server = Server::on(FsKind::Ext4);
-        for name in ["a", "b"] {
-            server.init(name);
-            server.policy(name, "+%Y-%m-%d.-0day\n");
-        }
-        server.policy("a", "nonsense\n");
-        let ran = server.bkctld(&["--json", "rm"]).exits(1);
+#[apply(as_root)]
+fn every_result_is_json_with_a_version_and_nothing_beside_it() {
+    let server = Server::on(FsKind::Ext4);
+    let client = server.started("a");
+    client.ssh("true").ok();
+    server.bkctld(&["init", "b"]).ok();
+    let key = client.file("id.pub");
+    let commands: &[&[&str]] = &[
+        &["status"],
+        &["status", "a"],
+        &["status", "all"],
+        &["list"],
+        &["report"],
+        &["stats"],
+        &["metrics"],
+        &["log", "a"],
+        &["key", "a"],
+        &["key", "a", &key],
+        &["port", "a"],
+        &["port", "b", "auto"],
+        &["port", "b", "5000"],
+        &["ip", "a"],
+        &["ip", "b", "192.0.2.1"],
+        &["is-on", "a"],
+        &["inc"],
+        &["inc", "b"],
+        &["check-jails"],
+        &["check-incs"],
+        &["rm"],
+        &["reload", "a"],
+        &["restart", "a"],
+        &["update", "all"],
+        &["init", "c"],
+        &["-f", "remove", "c"],
+        &["stop", "all"],
+        &["firewall", "all"],
+        &["rename", "b", "d"],
+        &["-f", "archive", "d"],
+    ];
+    for args in commands {
+        let mut all = vec!["--json"];
+        all.extend(*args);
+        let ran = server.bkctld(&all).ok();
         let json = ran.json();
-        let results = json["results"].as_array().unwrap();
-        let of = |name: &str| results.iter().find(|result| result["jail"] == name).unwrap_or_else(|| panic!("{json}"));
-        assert_eq!(of("a")["outcome"], "failed");
-        assert!(of("a")["message"].as_str().unwrap().contains("incs_policy:1"), "{json}");
-        assert_ne!(of("b")["outcome"], "failed");
-        // An error before there is a result: not half a JSON document.
-        let ran = server.bkctld(&["--json", "port", "a", "0"]).exits(1);
-        if !ran.stdout.is_empty() {
-            ran.json();
-        }
-        let off = server.bkctld(&["--json", "is-on", "a"]).exits(100);
-        off.json();
+        assert_eq!(json["version"], 1, "{}", ran.told());
+        let name = args.iter().find(|arg| !arg.starts_with('-')).unwrap();
+        assert_eq!(json["command"], **name, "{}", ran.told());
+        assert!(ran.out().ends_with('\n'), "{}", ran.told());
     }
+}
 
-    fn status_has_what_monitoring_wants() {
-        let server = Server::on(FsKind::Ext4);
-        server.started("on");
-        server.init("off");
-        server.bkctld(&["ip", "off", "192.0.2.0/24"]).ok();
-        let on = server.status("on");
-        assert_eq!((&on["name"], &on["status"], &on["port"]), (&"on".into(), &"ON".into(), &2222.into()));
-        assert_eq!(on["isolation"], "full");
-        assert!(on["retention"]["days"].as_u64().unwrap() >= 4 && on["retention"]["months"].as_u64().unwrap() >= 1, "{on}");
-        let off = server.status("off");
-        assert_eq!((&off["status"], &off["addresses"][0]), (&"OFF".into(), &"192.0.2.0/24".into()));
+#[apply(as_root)]
+fn dry_runs_and_plans_are_told_in_json() {
+    let server = Server::on(FsKind::Ext4);
+    server.init("a");
+    server.policy("a", "+%Y-%m-%d.-0day\n");
+    write(&server.path("backup/incs/a/2020-01-01-00/f"), "x");
+    let json = server.bkctld(&["--json", "-n", "rm"]).ok().json();
+    let text = json.to_string();
+    assert!(text.contains("2020-01-01-00"), "{text}");
+    assert!(server.path("backup/incs/a/2020-01-01-00").exists());
+    let json = server.bkctld(&["--json", "-n", "inc"]).ok().json();
+    assert_eq!(json["results"][0]["outcome"], "would", "{json}");
+    let json = server.bkctld(&["--json", "inc"]).ok().json();
+    assert_eq!(json["results"][0]["jail"], "a");
+    assert_eq!(json["results"][0]["outcome"], "done", "{json}");
+    let json = server.bkctld(&["--json", "inc"]).ok().json();
+    assert_eq!(json["results"][0]["outcome"], "skipped", "{json}");
+}
+
+#[apply(as_root)]
+fn failures_are_in_the_json_and_in_the_exit_code() {
+    let server = Server::on(FsKind::Ext4);
+    for name in ["a", "b"] {
+        server.init(name);
+        server.policy(name, "+%Y-%m-%d.-0day\n");
     }
+    server.policy("a", "nonsense\n");
+    let ran = server.bkctld(&["--json", "rm"]).exits(1);
+    let json = ran.json();
+    let results = json["results"].as_array().unwrap();
+    let of =
+        |name: &str| results.iter().find(|result| result["jail"] == name).unwrap_or_else(|| panic!("{json}"));
+    assert_eq!(of("a")["outcome"], "failed");
+    assert!(of("a")["message"].as_str().unwrap().contains("incs_policy:1"), "{json}");
+    assert_ne!(of("b")["outcome"], "failed");
+    // An error before there is a result: not half a JSON document.
+    let ran = server.bkctld(&["--json", "port", "a", "0"]).exits(1);
+    if !ran.stdout.is_empty() {
+        ran.json();
+    }
+    let off = server.bkctld(&["--json", "is-on", "a"]).exits(100);
+    off.json();
+}
+
+#[apply(as_root)]
+fn status_has_what_monitoring_wants() {
+    let server = Server::on(FsKind::Ext4);
+    server.started("on");
+    server.init("off");
+    server.bkctld(&["ip", "off", "192.0.2.0/24"]).ok();
+    let on = server.status("on");
+    assert_eq!((&on["name"], &on["status"], &on["port"]), (&"on".into(), &"ON".into(), &2222.into()));
+    assert_eq!(on["isolation"], "full");
+    assert!(
+        on["retention"]["days"].as_u64().unwrap() >= 4 && on["retention"]["months"].as_u64().unwrap() >= 1,
+        "{on}"
+    );
+    let off = server.status("off");
+    assert_eq!((&off["status"], &off["addresses"][0]), (&"OFF".into(), &"192.0.2.0/24".into()));
 }

@@ -147,99 +147,106 @@ fn completed(server: &Server, line: &[&str]) -> Words {
     run(command).ok().lines().into_iter().collect()
 }
 
-as_root! {
-    fn the_man_page_has_each_command_as_the_help_has_it() {
-        let server = Server::plain();
-        let page = page(PAGES[0]);
-        let help = server.bkctld(&["--help"]).ok();
-        let documented: Vec<(String, Words)> = COMMANDS.iter().map(|section| {
+#[apply(as_root)]
+fn the_man_page_has_each_command_as_the_help_has_it() {
+    let server = Server::plain();
+    let page = page(PAGES[0]);
+    let help = server.bkctld(&["--help"]).ok();
+    let documented: Vec<(String, Words)> = COMMANDS
+        .iter()
+        .map(|section| {
             let section = [*section];
             let usages = items(&page, &section).filter(|item| !item.starts_with('-')).map(as_in_help);
             (section[0].to_owned(), usages.collect())
-        }).collect();
-        let offered = usages(&help);
-        assert!(offered.len() > 10, "{offered:?}");
-        assert_eq!(documented, groups(&help), "left: the man page; right: the help");
-        let names: Words = offered.iter().map(|usage| usage.split(' ').next().unwrap().to_owned()).collect();
-        assert_eq!(completed(&server, &["bkctld", ""]), names, "left: completion; right: the help");
-    }
+        })
+        .collect();
+    let offered = usages(&help);
+    assert!(offered.len() > 10, "{offered:?}");
+    assert_eq!(documented, groups(&help), "left: the man page; right: the help");
+    let names: Words = offered.iter().map(|usage| usage.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(completed(&server, &["bkctld", ""]), names, "left: completion; right: the help");
+}
 
-    fn the_man_page_has_each_option_as_the_help_has_it() {
-        let server = Server::plain();
-        let page = page(PAGES[0]);
-        let general = long_options(items(&page, &["Options"]));
-        let help = server.bkctld(&["--help"]).ok();
-        let offered = long_options(help.lines().iter().map(String::as_str));
-        assert_eq!(general, offered, "left: the man page; right: the help");
-        let completes: Words =
-            completed(&server, &["bkctld", "--"]).into_iter().filter(|word| word.starts_with("--")).collect();
-        assert_eq!(completes, offered, "left: completion; right: the help");
-        let of_commands = options_of_commands(&page);
-        let mut of_help = BTreeSet::new();
-        for usage in usages(&help) {
-            let command = usage.split(' ').next().unwrap().to_owned();
-            let told = server.bkctld(&[&command, "--help"]).ok();
-            let own = long_options(told.lines().iter().map(String::as_str));
-            let completes = completed(&server, &["bkctld", &command, "--"]);
-            for option in own.difference(&general) {
-                assert!(completes.contains(option), "{command} {option} is not completed");
-                of_help.insert((command.clone(), option.clone()));
-            }
-        }
-        assert_eq!(of_commands, of_help, "left: the man page; right: the help");
-    }
-
-    fn the_man_pages_render_without_a_warning() {
-        for name in PAGES {
-            let page = repository(name);
-            for said in [
-                program("mandoc", &["-T", "lint", "-W", "warning"], &page),
-                program("groff", &["-ww", "-mdoc", "-T", "utf8", "-z"], &page),
-            ] {
-                let said = said.ok();
-                assert!(said.out().is_empty() && said.err().is_empty(), "{}", said.told());
-            }
+#[apply(as_root)]
+fn the_man_page_has_each_option_as_the_help_has_it() {
+    let server = Server::plain();
+    let page = page(PAGES[0]);
+    let general = long_options(items(&page, &["Options"]));
+    let help = server.bkctld(&["--help"]).ok();
+    let offered = long_options(help.lines().iter().map(String::as_str));
+    assert_eq!(general, offered, "left: the man page; right: the help");
+    let completes: Words =
+        completed(&server, &["bkctld", "--"]).into_iter().filter(|word| word.starts_with("--")).collect();
+    assert_eq!(completes, offered, "left: completion; right: the help");
+    let of_commands = options_of_commands(&page);
+    let mut of_help = BTreeSet::new();
+    for usage in usages(&help) {
+        let command = usage.split(' ').next().unwrap().to_owned();
+        let told = server.bkctld(&[&command, "--help"]).ok();
+        let own = long_options(told.lines().iter().map(String::as_str));
+        let completes = completed(&server, &["bkctld", &command, "--"]);
+        for option in own.difference(&general) {
+            assert!(completes.contains(option), "{command} {option} is not completed");
+            of_help.insert((command.clone(), option.clone()));
         }
     }
+    assert_eq!(of_commands, of_help, "left: the man page; right: the help");
+}
 
-    fn the_variables_are_the_same_in_the_man_page_and_the_default_configuration() {
-        let page = page(PAGES[1]);
-        let documented: Words = items(&page, &[
-            "Places", "Jails", "Firewall", "Checks", "Other servers", "The program",
-        ]).map(str::to_owned).collect();
-        let default = std::fs::read_to_string(repository("debian/configuration")).unwrap();
-        let shown: Words = default
-            .lines()
-            .filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0.to_owned()))
-            .filter(|name| !name.starts_with(' '))
+#[apply(as_root)]
+fn the_man_pages_render_without_a_warning() {
+    for name in PAGES {
+        let page = repository(name);
+        for said in [
+            program("mandoc", &["-T", "lint", "-W", "warning"], &page),
+            program("groff", &["-ww", "-mdoc", "-T", "utf8", "-z"], &page),
+        ] {
+            let said = said.ok();
+            assert!(said.out().is_empty() && said.err().is_empty(), "{}", said.told());
+        }
+    }
+}
+
+#[apply(as_root)]
+fn the_variables_are_the_same_in_the_man_page_and_the_default_configuration() {
+    let page = page(PAGES[1]);
+    let documented: Words =
+        items(&page, &["Places", "Jails", "Firewall", "Checks", "Other servers", "The program"])
+            .map(str::to_owned)
             .collect();
-        assert_eq!(documented, shown, "left: the man page; right: the default configuration");
-        let readme = std::fs::read_to_string(repository("README.md")).unwrap();
-        for variable in &documented {
-            assert!(documented.len() > 20 && !variable.contains(char::is_lowercase), "{variable}");
-        }
-        // The README has those that most servers need.
-        for line in readme.lines().filter(|line| line.starts_with("| `")) {
-            let names = line.split('|').nth(1).unwrap().split('`').map(str::trim);
-            for name in names.filter(|name| name.len() > 2 && !name.contains(|c: char| c.is_lowercase())) {
-                assert!(documented.contains(name), "the README has {name}, the man page has not");
-            }
+    let default = std::fs::read_to_string(repository("debian/configuration")).unwrap();
+    let shown: Words = default
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0.to_owned()))
+        .filter(|name| !name.starts_with(' '))
+        .collect();
+    assert_eq!(documented, shown, "left: the man page; right: the default configuration");
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    for variable in &documented {
+        assert!(documented.len() > 20 && !variable.contains(char::is_lowercase), "{variable}");
+    }
+    // The README has those that most servers need.
+    for line in readme.lines().filter(|line| line.starts_with("| `")) {
+        let names = line.split('|').nth(1).unwrap().split('`').map(str::trim);
+        for name in names.filter(|name| name.len() > 2 && !name.contains(|c: char| c.is_lowercase())) {
+            assert!(documented.contains(name), "the README has {name}, the man page has not");
         }
     }
+}
 
-    fn the_man_page_names_each_template_and_each_unit_that_is_enabled() {
-        let page = page(PAGES[0]).join("\n");
-        let names = |dir: &str| -> Vec<String> {
-            let entries = std::fs::read_dir(repository(dir)).unwrap();
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-        };
-        let enabled = |name: &String| {
-            std::fs::read_to_string(repository("systemd").join(name)).unwrap().contains("[Install]")
-        };
-        let units = names("systemd").into_iter().filter(enabled);
-        for name in names("templates").into_iter().chain(units) {
-            let name = name.replace("@.", "@JAIL.");
-            assert!(page.contains(&name), "{name} is not in the man page");
-        }
+#[apply(as_root)]
+fn the_man_page_names_each_template_and_each_unit_that_is_enabled() {
+    let page = page(PAGES[0]).join("\n");
+    let names = |dir: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(repository(dir)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let enabled = |name: &String| {
+        std::fs::read_to_string(repository("systemd").join(name)).unwrap().contains("[Install]")
+    };
+    let units = names("systemd").into_iter().filter(enabled);
+    for name in names("templates").into_iter().chain(units) {
+        let name = name.replace("@.", "@JAIL.");
+        assert!(page.contains(&name), "{name} is not in the man page");
     }
 }
