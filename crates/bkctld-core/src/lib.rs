@@ -34,6 +34,7 @@ pub mod syslog;
 pub mod systemctl;
 pub mod template;
 pub mod text;
+pub mod tree;
 
 pub use bkctld_tree::Turns;
 pub use config::Settings;

@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod authorized_keys;
 mod client_file;
 mod closed;
+pub mod layout;
 mod list;
 pub(crate) mod listening;
 mod name;

@@ -14,14 +14,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::Serialize;
 
-use super::create::make_top;
-use super::{hidden, remove, rename};
+use super::{hidden, rename};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
-use crate::jail::{self, Jail, JailName};
+use crate::jail::{self, Jail, JailName, layout};
 use crate::progress::Progress;
-use crate::{file, inc, text};
+use crate::{file, inc, text, tree};
 
 /// What the name of an original begins with whose copy is whole.
 const ARCHIVED: &str = ".archived-";
@@ -120,11 +119,11 @@ impl Archive {
 
     fn copy(&self, threads: NonZeroUsize, progress: &Progress) -> Result<()> {
         let path = copy_of(&self.jail);
-        remove::tree(&path)?;
-        make_top(&path)?;
+        tree::delete(&path)?;
+        layout::make_top(&path)?;
         self.copy_to(&path, threads, progress).inspect_err(|_| {
             // The first error tells more than what clearing up might add to it.
-            let _ = remove::tree(&path);
+            let _ = tree::delete(&path);
         })
     }
 
@@ -158,7 +157,7 @@ impl Archive {
                 )));
             }
         }
-        remove::tree(&original)
+        tree::delete(&original)
     }
 }
 

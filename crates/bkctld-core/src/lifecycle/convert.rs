@@ -9,14 +9,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{create, layout, remove};
+use super::create;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
 use crate::file::{self, Sync};
-use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, NotAFile, OLD_DATA, ROOTFS};
+use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, NotAFile, OLD_DATA, ROOTFS, layout};
 use crate::original::chroot;
 use crate::runtime::RuntimeStore;
-use crate::text;
+use crate::{text, tree};
 
 /// What moves, and where to. All else at the jail's top stays, as the original left it there.
 const MOVES: [(&str, &str); 3] = [("etc", "rootfs/etc"), ("root", "rootfs/root"), (OLD_DATA, DATA)];
@@ -100,7 +100,7 @@ impl Conversion {
             ConversionStep::MakeRoot => file::make_private_dir(&dir.join(ROOTFS), 0o755),
             // Onto an empty directory at most: rename(2).
             ConversionStep::Move { from, to } => file::rename(&dir.join(from), &dir.join(to)),
-            ConversionStep::Delete(name) => remove::tree(&dir.join(name)),
+            ConversionStep::Delete(name) => tree::delete(&dir.join(name)),
             ConversionStep::Complete => {
                 layout::lay_out(&jail, &RuntimeStore::ready(settings)?)?;
                 create::write_accounts(settings, &jail)

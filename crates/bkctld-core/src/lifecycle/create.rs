@@ -5,18 +5,17 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use bkctld_sys::btrfs;
 use bkctld_sys::process::die_with_the_caller;
 
-use super::{layout, remove};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::file::Sync;
 use crate::firewall::{self, Change, JailRules};
-use crate::jail::{FORMAT_VERSION, Jail, Port, Ports, SshdConfig};
+use crate::jail::{FORMAT_VERSION, Jail, Port, Ports, SshdConfig, layout};
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
+use crate::tree;
 
 /// The files of a jail's root that are as their templates are.
 const ROOT_FILES: [(Template, &str, u32); 3] = [
@@ -46,12 +45,12 @@ pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
     }
     let store = RuntimeStore::ready(settings)?;
     let aside = jail.in_the_making();
-    remove::tree(aside.dir())?;
+    tree::delete(aside.dir())?;
     match build(settings, jail, &aside, &store) {
         Ok(port) => Ok(port),
         Err(error) => {
             // The first error tells more than what clearing up might add to it.
-            let _ = remove::tree(aside.dir());
+            let _ = tree::delete(aside.dir());
             Err(error)
         }
     }
@@ -60,7 +59,7 @@ pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
 fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -> Result<Port> {
     let mut config = SshdConfig::parse(&aside.sshd_config(), &sshd_config_template(settings)?);
     let kinds = config.host_keys()?;
-    make_top(aside.dir())?;
+    layout::make_top(aside.dir())?;
     let keys = HostKeys::begin(aside, &kinds)?;
     layout::lay_out(aside, store)?;
     write_accounts(settings, aside)?;
@@ -95,21 +94,6 @@ fn does_something(script: &[u8]) -> bool {
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii)
         .any(|line| !line.is_empty() && !line.starts_with(b"#"))
-}
-
-/// A btrfs subvolume, so that it can be snapshot, else a directory. Nobody but root looks into it:
-/// it holds another machine's files.
-pub(super) fn make_top(dir: &Path) -> Result<()> {
-    let parent = dir.parent().unwrap_or(Path::new("/"));
-    let parent_dir = File::open(parent).context("cannot open", parent)?;
-    if btrfs::is_btrfs(&parent_dir).context("cannot tell the file system of", parent)? {
-        let name = dir.file_name().unwrap_or_default();
-        btrfs::create_subvolume(&parent_dir, name).context("cannot create the subvolume", dir)?;
-    } else {
-        fs::create_dir(dir).context("cannot create directory", dir)?;
-    }
-    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .context("cannot set the mode of", dir)
 }
 
 /// Writes a file of the new jail. All of them are synced together, before the jail gets its name.

@@ -6,7 +6,6 @@
 mod archive;
 mod convert;
 mod create;
-mod layout;
 mod remove;
 mod rename;
 mod upgrade;
@@ -14,7 +13,6 @@ mod upgrade;
 pub use archive::{Archive, Way};
 pub use convert::{Conversion, ConversionStep, WasOn};
 pub use create::create;
-pub use layout::{clear_old_programs, lay_out, make_ready};
 pub use remove::{clear_leftovers, remove};
 pub use rename::{Rename, ServiceBefore, Step, What};
 pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};

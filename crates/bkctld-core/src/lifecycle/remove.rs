@@ -1,9 +1,8 @@
 //! Deleting a jail with all that belongs to it.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs;
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::{REMOVING, is_configuration, is_policy, rename};
@@ -12,6 +11,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
 use crate::jail::{Jail, JailName, MAKING};
 use crate::lock::Lock;
+use crate::tree;
 
 /// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:
 /// a run that is interrupted leaves a jail that is still listed, so that it can be run again. The
@@ -28,13 +28,13 @@ pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
     jail.close_to_others()?;
     renamed_away(jail.inc_dir(), rename_if_there)?;
     if is_configuration(jail.conf_dir()) {
-        tree(jail.conf_dir())?;
+        tree::delete(jail.conf_dir())?;
     }
     let legacy = jail.legacy_policy();
     if is_policy(legacy)? {
         fs::remove_file(legacy).context("cannot delete", legacy)?;
     }
-    tree(jail.state_dir())?;
+    tree::delete(jail.state_dir())?;
     rename::forget(jail)?;
     renamed_away(jail.dir(), |from, to| {
         firewall::change(settings, &Change::forget(jail.name()), |_| rename_if_there(from, to))
@@ -51,7 +51,7 @@ pub fn clear_leftovers(settings: &Settings) -> Result<()> {
             let jail = Jail::new(settings, name);
             if let Some(_lock) = Lock::try_take(&jail.config_lock())? {
                 // One that cannot be deleted does not keep the others.
-                cleared = cleared.and(tree(&entry.path()));
+                cleared = cleared.and(tree::delete(&entry.path()));
             }
         }
     }
@@ -72,9 +72,9 @@ fn renamed_away(dir: &Path, rename: impl FnOnce(&Path, &Path) -> Result<()>) -> 
     let mut hidden = OsString::from(REMOVING);
     hidden.push(name);
     let aside = dir.with_file_name(hidden);
-    tree(&aside)?;
+    tree::delete(&aside)?;
     rename(dir, &aside)?;
-    tree(&aside)
+    tree::delete(&aside)
 }
 
 fn rename_if_there(from: &Path, to: &Path) -> Result<()> {
@@ -82,29 +82,6 @@ fn rename_if_there(from: &Path, to: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         renamed => renamed.context("cannot rename", from),
     }
-}
-
-/// Deletes a tree, nested btrfs subvolumes included; none there is fine.
-pub fn tree(path: &Path) -> Result<()> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Ok(());
-    };
-    let parent_dir = match File::open(parent) {
-        Ok(dir) => dir,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).context("cannot open", parent),
-    };
-    tree_in(&parent_dir, name, parent)
-}
-
-/// As [`tree`], of a name in a directory that is open already.
-pub(super) fn tree_in(parent_dir: &File, name: &OsStr, parent: &Path) -> Result<()> {
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    bkctld_tree::remove(parent_dir, name, threads, &|_| ()).map_err(|failed| Error::Io {
-        doing: "cannot delete",
-        path: parent.join(failed.path),
-        source: failed.source,
-    })
 }
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Unfinished, hidden, is_configuration, is_policy, remove};
+use super::{Unfinished, hidden, is_configuration, is_policy};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::firewall::{self, Change, JailRules};
 use crate::jail::{Jail, JailName};
-use crate::text;
+use crate::{text, tree};
 
 /// What the file in `JAILDIR` that says what is meant begins with; the old name follows. No jail has
 /// such a name.
@@ -268,7 +268,7 @@ impl Rename {
             match step.what {
                 What::Jail => self.rename_jail(settings, step)?,
                 What::Records => {
-                    remove::tree(&step.to)?;
+                    tree::delete(&step.to)?;
                     moved(step)?;
                 }
                 What::Policy => self.rename_policy(step)?,

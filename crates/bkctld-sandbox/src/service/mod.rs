@@ -8,10 +8,11 @@ use std::process::Command;
 
 use bkctld_core::config::ServiceManager;
 use bkctld_core::error::{IoContext, JailContext, Result};
+use bkctld_core::jail::layout;
 use bkctld_core::lifecycle::ServiceBefore;
 use bkctld_core::lock::Lock;
 use bkctld_core::original::{self, ServedBy, nspawn};
-use bkctld_core::{Error, Jail, Settings, lifecycle, systemctl};
+use bkctld_core::{Error, Jail, Settings, systemctl};
 
 use crate::control;
 
@@ -37,7 +38,7 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<Change> {
     if jail.is_listening()? {
         return Ok(Change::NotNeeded);
     }
-    lifecycle::make_ready(settings, jail).for_jail(jail.name())?;
+    layout::make_ready(settings, jail).for_jail(jail.name())?;
     let takes_over = nspawn::is_active(jail)?;
     if takes_over {
         nspawn::stop(jail).for_jail(jail.name())?;

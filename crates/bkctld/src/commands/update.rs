@@ -1,10 +1,11 @@
 //! `update`: the shared programs as the host's packages have them now.
 
+use bkctld_core::jail::layout;
 use bkctld_core::lock::Lock;
 use bkctld_core::original::ServedBy;
 use bkctld_core::original::nspawn::{self, Leftovers};
 use bkctld_core::runtime::{self, RuntimeStore};
-use bkctld_core::{Jail, lifecycle, text};
+use bkctld_core::{Jail, text};
 use bkctld_sandbox::service;
 
 use super::JailOrAll;
@@ -32,12 +33,12 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             return would(&jail);
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-        lifecycle::lay_out(&jail, &store)?;
+        layout::lay_out(&jail, &store)?;
         // Before the programs go that the original's container runs.
         if jail.served_by()? == Some(ServedBy::Nspawn) {
             service::start(&context.settings, &jail)?;
         }
-        lifecycle::clear_old_programs(&jail)?;
+        layout::clear_old_programs(&jail)?;
         let cleared = shown(&nspawn::clear(&jail)?);
         let done = if changed { "updated" } else { "up to date" };
         let gone = if cleared.is_empty() { String::new() } else { format!(", gone: {}", cleared.join(", ")) };

@@ -74,7 +74,7 @@ fn an_interrupted_rename_takes_nothing_of_another_jail_and_loses_no_policy() {
 fn a_jail_that_is_removed_or_archived_takes_its_interrupted_rename_along() {
     let server = Server::new();
     type Act = fn(&Settings, &Jail) -> Result<()>;
-    let acts: [Act; 2] = [remove::remove, |settings, jail| {
+    let acts: [Act; 2] = [super::super::remove, |settings, jail| {
         let plan = super::super::Archive::plan(settings, jail.name())?;
         plan.carry_out(settings, std::num::NonZeroUsize::MIN, &crate::progress::Progress::default())?;
         Ok(())

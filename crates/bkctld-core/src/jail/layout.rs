@@ -8,16 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use bkctld_sys::btrfs;
 use rustix::fs::{Dir, OFlags};
 
-use super::remove;
-
+use super::Jail;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file::{self, Sync};
-use crate::jail::Jail;
 use crate::runtime::RuntimeStore;
-use crate::text;
+use crate::{text, tree};
 
 /// Directories of the jail's root, with their modes. Most are mount points of a session.
 const ROOT_DIRS: [(&str, u32); 12] = [
@@ -35,8 +34,8 @@ const ROOT_DIRS: [(&str, u32); 12] = [
     ("proc", 0o555),
 ];
 
-/// Takes the jail from the server's other users, and makes what a start needs where it is missing: the programs that the jails share, and what the
-/// original did not make in a jail's root.
+/// Takes the jail from the server's other users, and makes what a start needs where it is missing: the programs that
+/// the jails share, and what the original did not make in a jail's root.
 pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
     jail.close_to_others()?;
     let store = RuntimeStore::ready(settings)?;
@@ -61,12 +60,12 @@ fn file_type(path: &Path) -> Option<fs::FileType> {
 /// Refuses a root whose directories are something else. The client of a jail of the first format owns
 /// all of it and can plant, before the jail is converted, a link to a directory of the host's, in which
 /// root would then make and delete.
-pub(super) fn check_root(jail: &Jail) -> Result<()> {
+pub(crate) fn check_root(jail: &Jail) -> Result<()> {
     root_dirs(jail).try_for_each(|(dir, _)| check_dir(&dir))
 }
 
 /// Refuses what is there and is no directory, a link to one included.
-pub(super) fn check_dir(path: &Path) -> Result<()> {
+pub(crate) fn check_dir(path: &Path) -> Result<()> {
     if file::exists(path)? && !file_type(path).is_some_and(|kind| kind.is_dir()) {
         return Err(not_a_directory(path));
     }
@@ -74,7 +73,7 @@ pub(super) fn check_dir(path: &Path) -> Result<()> {
 }
 
 /// For a name that must be a directory's.
-pub(super) fn not_a_directory(path: &Path) -> Error {
+pub(crate) fn not_a_directory(path: &Path) -> Error {
     Error::Refused(format!("{} is no directory, or a link to one: nothing was changed", text::path(path)))
 }
 
@@ -103,6 +102,21 @@ pub fn lay_out(jail: &Jail, runtime: &RuntimeStore) -> Result<()> {
     }
     link_programs(&rootfs, runtime)?;
     copy_os_release(&rootfs)
+}
+
+/// A btrfs subvolume, so that it can be snapshot, else a directory. Nobody but root looks into it:
+/// it holds another machine's files.
+pub(crate) fn make_top(dir: &Path) -> Result<()> {
+    let parent = dir.parent().unwrap_or(Path::new("/"));
+    let parent_dir = File::open(parent).context("cannot open", parent)?;
+    if btrfs::is_btrfs(&parent_dir).context("cannot tell the file system of", parent)? {
+        let name = dir.file_name().unwrap_or_default();
+        btrfs::create_subvolume(&parent_dir, name).context("cannot create the subvolume", dir)?;
+    } else {
+        fs::create_dir(dir).context("cannot create directory", dir)?;
+    }
+    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .context("cannot set the mode of", dir)
 }
 
 fn make_var(var: &Path) -> Result<()> {
@@ -160,7 +174,7 @@ pub fn clear_old_programs(jail: &Jail) -> Result<()> {
         let entry = entry.context("cannot read", &usr)?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name != "." && name != ".." {
-            remove::tree_in(&dir, name, &usr)?;
+            tree::delete_in(&dir, name, &usr)?;
         }
     }
     dir.set_permissions(Permissions::from_mode(0o755)).context("cannot set the mode of", &usr)
