@@ -9,8 +9,9 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
+use crate::service::{original, state};
 use crate::{Jail, Settings};
-use crate::{check, client, config, firewall, inc, jail, original, retention, session, sizes, sync, text};
+use crate::{check, client, config, firewall, inc, jail, retention, session, sizes, sync, text};
 
 /// Asserts, and so panics, where something does not hold of what is made of these bytes.
 pub type Property = fn(&[u8]);
@@ -28,6 +29,7 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("inc-times", inc::times::properties::hold),
     ("incs-policy", retention::policy::properties::hold),
     ("listening", jail::listening::properties::hold),
+    ("listener-state", state::properties::hold),
     ("minifirewall", firewall::rules_file::properties::hold),
     ("mountinfo", original::chroot::properties::hold),
     ("names", inc::pattern::properties::hold),

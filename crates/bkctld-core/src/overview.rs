@@ -3,8 +3,8 @@
 use crate::config::{Isolation, Settings};
 use crate::error::{Error, Result};
 use crate::jail::{Jail, Port, SessionPolicy, SshdConfig};
-use crate::original::ServedBy;
 use crate::retention::Retention;
+use crate::service::{self, ServedBy};
 
 /// One jail. What could not be found out is missing here, and among the problems.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Overview {
     }
 
     fn look_inside(&mut self, jail: &Jail, settings: &Settings, problems: &mut Vec<Error>) {
-        self.served_by = note(problems, jail.served_by()).flatten();
+        self.served_by = note(problems, service::served_by(jail)).flatten();
         if let Some(policy) = note(problems, SessionPolicy::read(jail, settings)) {
             self.isolation = policy.isolation;
         }

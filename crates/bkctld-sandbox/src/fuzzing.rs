@@ -2,17 +2,13 @@
 
 use crate::sandbox::sshd;
 use crate::session::kind;
-use crate::state;
 
 /// As `bkctld_core::fuzzing::Property`, which is there only with that crate's feature.
 pub type Property = fn(&[u8]);
 
 /// All of them, by the name of their directory in `fuzz/corpus`.
-pub const PROPERTIES: &[(&str, Property)] = &[
-    ("command", kind::properties::hold),
-    ("listener-state", state::properties::hold),
-    ("sshd-log", sshd::properties::hold),
-];
+pub const PROPERTIES: &[(&str, Property)] =
+    &[("command", kind::properties::hold), ("sshd-log", sshd::properties::hold)];
 
 #[cfg(test)]
 mod tests {

@@ -13,16 +13,13 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
-pub mod control;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod listener;
 mod notify;
 mod sandbox;
-pub mod service;
 mod session;
-mod state;
 mod supervisor;
 
 use std::net::IpAddr;
@@ -34,7 +31,6 @@ use bkctld_core::{Jail, Port};
 use ipnet::IpNet;
 
 pub use listener::{Ended, run};
-pub use state::ListenerState;
 pub use supervisor::supervise;
 
 /// What a listener serves, fixed for its life.

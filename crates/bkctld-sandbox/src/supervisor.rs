@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use bkctld_core::Jail;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::Lock;
+use bkctld_core::service::background::READY;
+use bkctld_core::service::holder::sign;
 use bkctld_core::syslog::{Entry, Severity, SystemLog};
 use bkctld_sys::process::release_code;
 use bkctld_sys::signal::SignalFd;
@@ -19,10 +21,6 @@ use rustix::process::{Pid, Signal, kill_process, setsid};
 use rustix::time::Timespec;
 
 use crate::notify;
-use crate::state::sign;
-
-/// What a listener says when it is ready; anything else is why it is not.
-pub(crate) const READY: &str = "ready";
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

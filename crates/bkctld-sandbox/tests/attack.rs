@@ -239,10 +239,10 @@ fn compat_stores_devices_and_trusted_attributes_and_keeps_the_rest_shut() {
         assert_ne!(verdict(&out, &format!("see:{path}")), "ok", "{path}");
     }
     jail.configure(jail.port, "allowed=0.0.0.0/0\n");
-    bkctld_sandbox::control::reload(&jail.jail).unwrap();
+    bkctld_core::service::reload(&jail.jail).unwrap();
     assert!(jail.run("cat /proc/self/uid_map").lines().count() == 3);
     jail.configure(jail.port, "allowed=0.0.0.0/0\nisolation=compat\n");
-    bkctld_sandbox::control::reload(&jail.jail).unwrap();
+    bkctld_core::service::reload(&jail.jail).unwrap();
     assert!(jail.run("cat /proc/self/uid_map").lines().count() == 1);
 }
 

@@ -9,8 +9,9 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use bkctld_core::service::background::stop;
+use bkctld_core::service::reload;
 use bkctld_core::session::{Ending, active};
-use bkctld_sandbox::control::{is_on, reload, stop};
 use fixture::{Role, Server, TestJail, eventually, kill};
 use rustix::process::Signal;
 
@@ -26,15 +27,15 @@ fn busy(jail: &TestJail) -> std::process::Child {
 fn stop_leaves_no_process_whatever_the_session_forked() {
     let server = Server::new();
     let jail = server.jail("j", "allowed=0.0.0.0/0\n");
-    assert!(!is_on(&jail.jail).unwrap());
+    assert!(!jail.jail.is_listening().unwrap());
     jail.start();
-    assert!(is_on(&jail.jail).unwrap());
+    assert!(jail.jail.is_listening().unwrap());
     jail.start();
     let mut client = busy(&jail);
     assert!(jail.processes().len() >= 6, "{:#?}", jail.processes());
     stop(&jail.jail).unwrap();
     assert!(jail.processes().is_empty(), "{:#?}", jail.processes());
-    assert!(!is_on(&jail.jail).unwrap());
+    assert!(!jail.jail.is_listening().unwrap());
     stop(&jail.jail).unwrap();
     assert!(!client.wait().unwrap().success());
     assert_eq!(jail.last_session().ending, Some(Ending::Stopped));
@@ -54,7 +55,7 @@ fn whichever_process_of_a_session_is_killed_the_session_is_gone() {
         eventually("only supervisor and listener are left", || jail.processes().len() == 2);
         assert!(!client.wait().unwrap().success());
         assert_eq!(jail.last_session().ending, Some(Ending::Killed), "{role:?}");
-        assert!(is_on(&jail.jail).unwrap());
+        assert!(jail.jail.is_listening().unwrap());
         jail.run("true");
         eventually("that one has ended", || jail.processes().len() == 2);
     }
@@ -68,9 +69,9 @@ fn a_killed_listener_takes_its_sessions_along_and_comes_back() {
     let mut client = busy(&jail);
     let listener = jail.the(Role::Listener);
     kill(listener, Signal::KILL);
-    eventually("the jail is off", || !is_on(&jail.jail).unwrap());
+    eventually("the jail is off", || !jail.jail.is_listening().unwrap());
     assert!(!client.wait().unwrap().success());
-    eventually("the jail is on again", || is_on(&jail.jail).unwrap());
+    eventually("the jail is on again", || jail.jail.is_listening().unwrap());
     jail.run("true");
     assert_ne!(jail.the(Role::Listener), listener);
     // Process 1 waits for what the listener left; that takes a moment.
@@ -86,7 +87,7 @@ fn a_killed_supervisor_leaves_a_jail_that_is_served_and_can_be_stopped() {
     jail.start();
     kill(jail.the(Role::Supervisor), Signal::KILL);
     sleep(Duration::from_millis(50));
-    assert!(is_on(&jail.jail).unwrap());
+    assert!(jail.jail.is_listening().unwrap());
     jail.start();
     jail.run("true");
     stop(&jail.jail).unwrap();
@@ -135,7 +136,7 @@ fn a_start_that_cannot_serve_fails_at_once_and_says_why() {
         let error = jail.try_start().unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
         assert!(!error.contains('\n') && begun.elapsed() < Duration::from_secs(5));
-        assert!(!is_on(&jail.jail).unwrap());
+        assert!(!jail.jail.is_listening().unwrap());
         assert!(jail.processes().is_empty());
     };
     let taken = TcpListener::bind(("0.0.0.0", jail.port)).unwrap();

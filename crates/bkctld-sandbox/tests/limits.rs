@@ -144,7 +144,7 @@ fn hide_control_groups() {
 }
 
 fn unbounded(jail: &fixture::TestJail) -> Option<String> {
-    bkctld_sandbox::ListenerState::read(&jail.jail).unwrap().unwrap().unbounded
+    bkctld_core::service::ListenerState::read(&jail.jail).unwrap().unwrap().unbounded
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn both_families_are_served_and_only_listed_addresses() {
     jail.start();
     assert!(jail.ssh_to("::1").arg("true").status().unwrap().success());
     jail.configure(jail.port, "allowed=127.0.0.2/32\n");
-    bkctld_sandbox::control::reload(&jail.jail).unwrap();
+    bkctld_core::service::reload(&jail.jail).unwrap();
     assert!(!jail.ssh_to("::1").arg("true").output().unwrap().status.success());
     assert!(!jail.ssh().arg("true").output().unwrap().status.success());
     let mut ssh = Command::new("ssh");

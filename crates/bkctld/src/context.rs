@@ -9,8 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use bkctld_core::check::{CheckPolicy, ExpectedState};
-use bkctld_core::{Error, Jail, JailName, Settings, Turns, config, jail, text};
-use bkctld_sandbox::service;
+use bkctld_core::{Error, Jail, JailName, Settings, Turns, config, jail, service, text};
 use jiff::Zoned;
 use serde::Serialize;
 
@@ -217,7 +216,7 @@ impl Context {
 
     /// Has the jail's listener pick up a changed configuration, if there is one.
     pub fn reload_if_on(&self, jail: &Jail) -> Result<(), Failure> {
-        if jail.is_on()? {
+        if service::is_on(jail)? {
             service::reload(jail)?;
         }
         Ok(())

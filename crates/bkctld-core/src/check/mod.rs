@@ -16,7 +16,7 @@ pub use incs::{Expected, incs};
 pub use jails::jails;
 pub use policy::{CheckPolicy, ExpectedState, Thresholds};
 pub use report::{Counts, Finding, Measure, Report, Severity};
-pub use setup::{ListenerNotes, setup};
+pub use setup::setup;
 
 /// The report of a check over every jail; where they cannot be listed, it tells why, because a plugin
 /// that prints nothing looks like one that is not there.

@@ -36,7 +36,6 @@ pub use sshd_config::{ListenAddress, SshdConfig};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::lock::Lock;
-use crate::original::{self, ServedBy};
 
 /// The on-disk format that this program makes and serves.
 pub const FORMAT_VERSION: u32 = 2;
@@ -190,23 +189,9 @@ impl Jail {
         if self.old_layout { old_layout::in_root(&self.dir, path) } else { self.rootfs().join(path) }
     }
 
-    /// Whether a client can connect to the jail: whether our listener serves it, or still the
-    /// original.
-    pub fn is_on(&self) -> Result<bool> {
-        Ok(self.served_by()?.is_some())
-    }
-
-    /// Whether our listener holds the jail's port.
+    /// Whether our listener holds the jail's port. Who else may serve it: [`service::served_by`](crate::service::served_by).
     pub fn is_listening(&self) -> Result<bool> {
         Lock::is_held(&self.listener_lock())
-    }
-
-    /// Who serves the jail now; none where it is off.
-    pub fn served_by(&self) -> Result<Option<ServedBy>> {
-        if self.is_listening()? {
-            return Ok(Some(ServedBy::Bkctld));
-        }
-        original::serves(self)
     }
 
     /// Whether the jail has the first format: its root file system right in its directory.

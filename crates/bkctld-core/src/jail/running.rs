@@ -13,10 +13,12 @@ use crate::lock::Lock;
 use crate::lock_dir;
 
 impl Jail {
-    /// Whether some process of the jail runs: its listener, what starts that again, or a session's.
+    /// Whether some process of the jail runs: what starts its listener again, the listener, or a session's.
     pub fn has_processes(&self) -> Result<bool> {
-        Ok(Lock::is_held(&self.listener_lock())?
-            || Lock::is_held(&self.supervisor_lock())?
+        // In this order, in which each is started by the one before. The sessions' lock is shared by their
+        // processes, so only who could have it alone knows.
+        Ok(Lock::is_held(&self.supervisor_lock())?
+            || Lock::is_held(&self.listener_lock())?
             || Lock::is_shared(&self.sessions_lock())?)
     }
 }

@@ -14,8 +14,8 @@ use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
 use crate::file::{self, Sync};
 use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, NotAFile, OLD_DATA, ROOTFS, layout};
-use crate::original::chroot;
 use crate::runtime::RuntimeStore;
+use crate::service::original::chroot;
 use crate::{text, tree};
 
 /// What moves, and where to. All else at the jail's top stays, as the original left it there.

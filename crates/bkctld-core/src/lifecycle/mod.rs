@@ -14,7 +14,7 @@ pub use archive::{Archive, Way};
 pub use convert::{Conversion, ConversionStep, WasOn};
 pub use create::create;
 pub use remove::{clear_leftovers, remove};
-pub use rename::{Rename, ServiceBefore, Step, What};
+pub use rename::{Rename, Step, What};
 pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 
 use std::path::Path;

@@ -19,6 +19,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::firewall::{self, Change, JailRules};
 use crate::jail::{Jail, JailName};
+use crate::service::SavedService;
 use crate::{text, tree};
 
 /// What the file in `JAILDIR` that says what is meant begins with; the old name follows. No jail has
@@ -33,7 +34,7 @@ pub struct Rename {
     /// What is still to be renamed, in this order.
     pub steps: Vec<Step>,
     /// How the service was before an earlier run was interrupted.
-    pub interrupted: Option<ServiceBefore>,
+    pub interrupted: Option<SavedService>,
 }
 
 /// One thing that gets another name.
@@ -74,27 +75,11 @@ impl Step {
     }
 }
 
-/// The state of a jail's service, which it gets again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceBefore {
-    /// It was on.
-    pub on: bool,
-    /// The server's init starts it at boot.
-    pub at_boot: bool,
-}
-
-impl ServiceBefore {
-    /// What either of them had.
-    pub fn or(self, other: ServiceBefore) -> ServiceBefore {
-        ServiceBefore { on: self.on || other.on, at_boot: self.at_boot || other.at_boot }
-    }
-}
-
 /// The file's content.
 #[derive(Debug, Serialize, Deserialize)]
 struct Intent {
     to: String,
-    service: ServiceBefore,
+    service: SavedService,
 }
 
 /// What interrupted renames have left half way.
@@ -257,7 +242,7 @@ impl Rename {
     }
 
     /// Writes down what is meant, before the service is stopped.
-    pub fn begin(&self, service: ServiceBefore) -> Result<()> {
+    pub fn begin(&self, service: SavedService) -> Result<()> {
         Intent { to: self.to.name().to_string(), service }.write(&self.from)
     }
 

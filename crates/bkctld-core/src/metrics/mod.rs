@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 
 pub use text::{Family, Sample};
 
-use crate::check::{self, Expected, ListenerNotes, Report};
+use crate::check::{self, Expected, Report};
 use crate::config::{Isolation, Settings};
 use crate::error::{Error, Result};
 use crate::inc::{self, IncName, Record};
@@ -72,13 +72,8 @@ pub struct Metrics {
 }
 
 /// Looks at the server. Fast enough for every minute: nothing is walked; sizes are those of the last
-/// [`sizes::Measuring`]. `notes` is what [`check::setup`] asks for.
-pub fn collect(
-    settings: &Settings,
-    version: &str,
-    now: &Zoned,
-    notes: &dyn Fn(&Jail) -> Result<ListenerNotes>,
-) -> Result<Metrics> {
+/// [`sizes::Measuring`].
+pub fn collect(settings: &Settings, version: &str, now: &Zoned) -> Result<Metrics> {
     let names = jail::list(settings)?;
     let mut collected = Collected::default();
     collected.add("bkctld_info", &[("version", version)], 1.0);
@@ -92,7 +87,7 @@ pub fn collect(
         ("incs", check::incs(settings, &names, now, Expected::ByEachRule)),
         ("last-incs", check::incs(settings, &names, now, Expected::OfToday)),
         ("canary", check::canaries(settings, &names, now)),
-        ("setup", check::setup(settings, now, notes)),
+        ("setup", check::setup(settings, now)),
     ];
     for (check, report) in &checks {
         collected.check(check, report, &names);

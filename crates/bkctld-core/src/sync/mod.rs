@@ -22,6 +22,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::jail::{Jail, JailName, SshdConfig};
 use crate::lock::Lock;
+use crate::service;
 use connection::Connection;
 use plan::Step;
 
@@ -54,7 +55,7 @@ impl Wanted {
     pub fn here(jail: &Jail) -> Result<Wanted> {
         jail.require_current_format()?;
         let port = SshdConfig::read(jail)?.port()?;
-        Ok(Wanted { name: jail.name().clone(), port, on: jail.is_on()? })
+        Ok(Wanted { name: jail.name().clone(), port, on: service::is_on(jail)? })
     }
 }
 

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 use bkctld_core::config::Isolation;
 use bkctld_core::error::{Error, IoContext, Result};
 use bkctld_core::lock::{self, Lock};
+use bkctld_core::service::ListenerState;
+use bkctld_core::service::background::READY;
+use bkctld_core::service::holder::sign;
 use bkctld_core::session;
 use bkctld_core::syslog::{Entry, Severity};
 use bkctld_core::text::printable;
@@ -37,8 +40,6 @@ use crate::bounds::id_range::IdRange;
 use crate::bounds::{self, Bounds};
 use crate::sandbox::selftest;
 use crate::session::monitor;
-use crate::state::{ListenerState, sign};
-use crate::supervisor::READY;
 use crate::{ListenerConfig, Service, notify};
 
 /// How long sessions have to end at a stop: more than a monitor gives them.

@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bkctld_core::lifecycle::{Archive, Way};
 use bkctld_core::lock::Lock;
 use bkctld_core::progress::Progress;
-use bkctld_core::{JailName, session, text};
-use bkctld_sandbox::service;
+use bkctld_core::{JailName, service, session, text};
 use serde_json::json;
 
 use super::JailOrAll;
@@ -85,7 +84,7 @@ fn carry_out(
         // A jail that has this name now is another one.
         return Ok(planned.carry_out(settings, threads, progress)?);
     }
-    let before = service::before(settings, jail)?;
+    let before = service::save(settings, jail)?;
     if planned.way == Way::Copied {
         draw();
     }

@@ -1,8 +1,6 @@
 //! `check-setup`: whether the server is set up as backups need it.
 
-use bkctld_core::check::ListenerNotes;
-use bkctld_core::{Jail, check};
-use bkctld_sandbox::ListenerState;
+use bkctld_core::check;
 use clap::Args;
 
 use super::Perfdata;
@@ -17,13 +15,6 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let report = check::setup(&context.settings, &context.now, &notes);
+    let report = check::setup(&context.settings, &context.now);
     Ok(report::print(&context.ui, "check-setup", &report, arguments.output.perfdata))
-}
-
-/// What the jail's listener says of itself.
-pub(super) fn notes(jail: &Jail) -> bkctld_core::Result<ListenerNotes> {
-    let notes =
-        |state: ListenerState| ListenerNotes { reload_error: state.error, unbounded: state.unbounded };
-    Ok(ListenerState::read(jail)?.map(notes).unwrap_or_default())
 }

@@ -1,10 +1,9 @@
 //! `convert-v2`: a jail of the first format gets the second, in place.
 
-use bkctld_core::Jail;
 use bkctld_core::lifecycle::{Conversion, WasOn};
 use bkctld_core::lock::Lock;
 use bkctld_core::runtime::RuntimeStore;
-use bkctld_sandbox::service;
+use bkctld_core::{Jail, service};
 
 use super::OneJail;
 use crate::context::{Context, Ended, Outcome};
@@ -31,7 +30,7 @@ fn would(jail: &Jail) -> Result<Outcome, Failure> {
         return Ok(Outcome::new(Ended::Would, message));
     }
     let steps: Vec<String> = Conversion::plan(jail)?.steps().iter().map(ToString::to_string).collect();
-    let ends = if jail.is_on()? { ", end its sessions and start it again" } else { "" };
+    let ends = if service::is_on(jail)? { ", end its sessions and start it again" } else { "" };
     let message = format!("would convert jail '{}' to version 2{ends}: {}", jail.name(), steps.join("; "));
     Ok(Outcome::new(Ended::Would, message).with("steps", steps))
 }
@@ -44,7 +43,7 @@ fn convert(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
         Conversion::plan(jail)?;
         // What may be missing on the server is missed before anything is stopped or moved.
         RuntimeStore::ready(&context.settings)?;
-        if jail.is_on()? {
+        if service::is_on(jail)? {
             was_on.note()?;
         }
         service::stop(&context.settings, jail)?;

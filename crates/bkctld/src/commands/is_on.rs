@@ -1,6 +1,6 @@
 //! `is-on`: an exit code for scripts.
 
-use bkctld_core::Jail;
+use bkctld_core::{Jail, service};
 use serde::Serialize;
 
 use super::OneJail;
@@ -17,7 +17,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         }
         jail => jail?,
     };
-    let on = jail.is_on()?;
+    let on = service::is_on(&jail)?;
     if context.ui.json() {
         #[derive(Serialize)]
         struct IsOn<'a> {

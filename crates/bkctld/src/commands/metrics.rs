@@ -8,7 +8,6 @@ use bkctld_core::text;
 use clap::Args;
 use serde::Serialize;
 
-use super::check_setup::notes;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 
@@ -24,7 +23,7 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let version = env!("CARGO_PKG_VERSION");
-    let metrics = metrics::collect(&context.settings, version, &context.now, &notes)?;
+    let metrics = metrics::collect(&context.settings, version, &context.now)?;
     for problem in &metrics.problems {
         context.ui.error(problem);
     }

@@ -1,7 +1,7 @@
 //! `reload`: changed configuration picked up, sessions untouched.
 
 use bkctld_core::lock::Lock;
-use bkctld_sandbox::service;
+use bkctld_core::service;
 
 use super::JailOrAll;
 use crate::context::{Context, Ended, Outcome, Target};
@@ -13,7 +13,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
     Ok(context.for_each("reload", &names, |name| {
         let jail = context.jail(name)?;
-        if !jail.is_on()? {
+        if !service::is_on(&jail)? {
             let off = format!("jail '{name}' is off, nothing to reload");
             return match arguments.target {
                 Target::All => Ok(Outcome::new(Ended::Skipped, off)),

@@ -1,8 +1,7 @@
 //! `remove`: a jail with all that belongs to it.
 
 use bkctld_core::lock::Lock;
-use bkctld_core::{Jail, JailName, inc, lifecycle, text};
-use bkctld_sandbox::service;
+use bkctld_core::{Jail, JailName, inc, lifecycle, service, text};
 
 use super::JailOrAll;
 use crate::context::{Context, Ended, Outcome, Question, Target};

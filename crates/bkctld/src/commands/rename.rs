@@ -1,9 +1,9 @@
 //! `rename`: another name for a jail with all that belongs to it.
 
-use bkctld_core::lifecycle::{Rename, ServiceBefore};
+use bkctld_core::lifecycle::Rename;
 use bkctld_core::lock::Lock;
+use bkctld_core::service::{self, SavedService};
 use bkctld_core::{Jail, JailName, session};
-use bkctld_sandbox::service;
 use clap::Args;
 use serde_json::json;
 
@@ -33,8 +33,7 @@ fn rename(context: &Context, old: &JailName, new: &JailName) -> Result<Outcome, 
     }
     let _locks = locks(context, [old, new])?;
     let rename = Rename::plan(&context.settings, old, new)?;
-    let before =
-        service::before(&context.settings, rename.from())?.or(rename.interrupted.unwrap_or_default());
+    let before = service::save(&context.settings, rename.from())?.or(rename.interrupted.unwrap_or_default());
     let sessions = session::active(rename.from())?.len();
     rename.begin(before)?;
     if let Err(error) = stop_and_carry_out(context, &rename) {
@@ -98,7 +97,7 @@ fn stop_and_carry_out(context: &Context, rename: &Rename) -> Result<(), Failure>
 }
 
 /// As long as the jail has its old name, nothing has happened to it but that it is off.
-fn undo_or_tell(context: &Context, rename: &Rename, before: ServiceBefore, error: Failure) -> Failure {
+fn undo_or_tell(context: &Context, rename: &Rename, before: SavedService, error: Failure) -> Failure {
     let (old, new) = (rename.from().name(), rename.to().name());
     if !rename.from().exists() {
         return Failure::error(format!(

@@ -1,7 +1,7 @@
 //! `restart`: off and on again.
 
 use bkctld_core::lock::Lock;
-use bkctld_sandbox::service;
+use bkctld_core::service;
 
 use super::JailOrAll;
 use crate::context::{Context, Ended, Outcome};

@@ -1,7 +1,7 @@
 //! `start`: the jail's SSH service on.
 
 use bkctld_core::lock::Lock;
-use bkctld_sandbox::service::{self, Change};
+use bkctld_core::service::{self, Effect};
 
 use super::JailOrAll;
 use crate::context::{Context, Ended, Outcome};
@@ -21,8 +21,8 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
         Ok(match service::start(&context.settings, &jail)? {
-            Change::Made => Outcome::new(Ended::Done, format_args!("jail '{name}' started")),
-            Change::NotNeeded => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is on already")),
+            Effect::Changed => Outcome::new(Ended::Done, format_args!("jail '{name}' started")),
+            Effect::Unchanged => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is on already")),
         })
     }))
 }

@@ -3,9 +3,9 @@
 mod full;
 
 use bkctld_core::config::Isolation;
-use bkctld_core::original::ServedBy;
 use bkctld_core::overview::Overview;
 use bkctld_core::retention::Retention;
+use bkctld_core::service::ServedBy;
 use bkctld_core::session::{self, SessionRecord, WithoutLogin};
 use bkctld_core::{Jail, JailName, Port};
 use clap::Args;

@@ -2,7 +2,7 @@
 
 use bkctld_core::jail::{self, Jail, JailName};
 use bkctld_core::lock::Lock;
-use bkctld_sandbox::service::{self, Change};
+use bkctld_core::service::{self, Effect};
 
 use super::JailOrAll;
 use crate::context::{Context, Ended, Outcome, Target};
@@ -22,8 +22,8 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
         Ok(match service::stop(&context.settings, &jail)? {
-            Change::Made => Outcome::new(Ended::Done, format_args!("jail '{name}' stopped")),
-            Change::NotNeeded => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is off already")),
+            Effect::Changed => Outcome::new(Ended::Done, format_args!("jail '{name}' stopped")),
+            Effect::Unchanged => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is off already")),
         })
     }))
 }

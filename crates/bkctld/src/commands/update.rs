@@ -2,11 +2,10 @@
 
 use bkctld_core::jail::layout;
 use bkctld_core::lock::Lock;
-use bkctld_core::original::ServedBy;
-use bkctld_core::original::nspawn::{self, Leftovers};
 use bkctld_core::runtime::{self, RuntimeStore};
+use bkctld_core::service::original::nspawn::{self, Leftovers};
+use bkctld_core::service::{self, ServedBy};
 use bkctld_core::{Jail, text};
-use bkctld_sandbox::service;
 
 use super::JailOrAll;
 use crate::context::{Context, Ended, Outcome};
@@ -35,7 +34,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
         layout::lay_out(&jail, &store)?;
         // Before the programs go that the original's container runs.
-        if jail.served_by()? == Some(ServedBy::Nspawn) {
+        if service::served_by(&jail)? == Some(ServedBy::Nspawn) {
             service::start(&context.settings, &jail)?;
         }
         layout::clear_old_programs(&jail)?;
@@ -50,7 +49,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 
 fn would(jail: &Jail) -> Result<Outcome, Failure> {
     let mut message = format!("would update the programs of jail '{}'", jail.name());
-    if jail.served_by()? == Some(ServedBy::Nspawn) {
+    if service::served_by(jail)? == Some(ServedBy::Nspawn) {
         message += ", and take it over from the original's container, whose sessions end";
     }
     let cleared = shown(&Leftovers::of(jail)?);

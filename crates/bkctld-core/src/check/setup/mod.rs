@@ -19,20 +19,10 @@ use jiff::Zoned;
 
 use super::report::{Finding, Measure, Report, Severity};
 use crate::config::Settings;
-use crate::error::Result;
 use crate::jail::{self, Jail};
 
-/// What a jail's listener says of itself, which only the layer that runs it knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListenerNotes {
-    /// Why it could not pick up its configuration when it was asked to.
-    pub reload_error: Option<String>,
-    /// Why nothing bounds what its sessions take of memory.
-    pub unbounded: Option<String>,
-}
-
 /// What there is to be said about the server.
-pub fn setup(settings: &Settings, now: &Zoned, notes: &dyn Fn(&Jail) -> Result<ListenerNotes>) -> Report {
+pub fn setup(settings: &Settings, now: &Zoned) -> Report {
     let mut parts = Parts::default();
     disk::check(settings, &mut parts);
     firewall::check(settings, &mut parts);
@@ -42,7 +32,7 @@ pub fn setup(settings: &Settings, now: &Zoned, notes: &dyn Fn(&Jail) -> Result<L
             services::without_data(settings, &names, &mut parts);
             let jails: Vec<Jail> = names.into_iter().map(|name| Jail::new(settings, name)).collect();
             if locks {
-                services::check(settings, &jails, notes, &mut parts);
+                services::check(settings, &jails, &mut parts);
             }
             runtime::check(settings, &jails, &mut parts);
             subvolumes::nested(&jails, &mut parts);

@@ -1,26 +1,20 @@
 //! Each jail's service: in the state that is expected, under the configuration and with the isolation
 //! that the administrator thinks it has.
 
-use super::{Finding, ListenerNotes, Parts, Severity};
+use super::{Finding, Parts, Severity};
 use crate::check::{CheckPolicy, ExpectedState};
 use crate::config::{Isolation, Settings};
-use crate::error::Result;
 use crate::jail::{Jail, JailName, SessionPolicy, running_without_data};
-use crate::original::ServedBy;
+use crate::service::{self, ListenerState, ServedBy};
 
 /// So many jails are named on a line; a program gets all of them.
 const NAMED: usize = 20;
 
-pub(super) fn check(
-    settings: &Settings,
-    jails: &[Jail],
-    notes: &dyn Fn(&Jail) -> Result<ListenerNotes>,
-    parts: &mut Parts,
-) {
+pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
     let mut off = Vec::new();
     for jail in jails {
         let expected = expected_state(jail, parts);
-        match jail.served_by() {
+        match service::served_by(jail) {
             Ok(Some(ServedBy::Bkctld)) => {}
             Ok(Some(ServedBy::Nspawn | ServedBy::Chroot)) => {
                 let text = "is still served by the original, without the isolation of a session's sandbox";
@@ -31,7 +25,7 @@ pub(super) fn check(
             Err(error) => parts.add_of_jail("state", Severity::Unknown, jail, error),
         }
         isolation(settings, jail, parts);
-        listener(jail, notes, parts);
+        listener(jail, parts);
     }
     if off.is_empty() {
         return parts.add("state", Severity::Ok, "all jails are in their expected state.");
@@ -87,17 +81,18 @@ fn isolation(settings: &Settings, jail: &Jail, parts: &mut Parts) {
 }
 
 /// What there is to be said of the jail's listener, where one runs.
-fn listener(jail: &Jail, notes: &dyn Fn(&Jail) -> Result<ListenerNotes>, parts: &mut Parts) {
+fn listener(jail: &Jail, parts: &mut Parts) {
     let listening = jail.is_listening();
-    let notes = match listening.and_then(|on| if on { notes(jail) } else { Ok(ListenerNotes::default()) }) {
-        Ok(notes) => notes,
+    let state = match listening.and_then(|on| if on { ListenerState::read(jail) } else { Ok(None) }) {
+        Ok(Some(state)) => state,
+        Ok(None) => return,
         Err(error) => return parts.add_of_jail("reload", Severity::Unknown, jail, error),
     };
-    if let Some(why) = notes.reload_error {
+    if let Some(why) = state.error {
         let text = format!("goes on under its old configuration, since the last reload failed: {why}");
         parts.add_of_jail("reload", Severity::Warning, jail, text);
     }
-    if let Some(why) = notes.unbounded {
+    if let Some(why) = state.unbounded {
         let text = format!("nothing bounds what its sessions take of the server's memory: {why}");
         parts.add_of_jail("memory", Severity::Ok, jail, text);
     }

@@ -1,7 +1,7 @@
 //! An original that was installed from its sources, which a package does not replace.
 
 use super::{Parts, Severity};
-use crate::original::sources;
+use crate::service::original::sources;
 use crate::text;
 
 pub(super) fn check(parts: &mut Parts) {

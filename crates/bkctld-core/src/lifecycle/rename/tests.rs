@@ -61,7 +61,7 @@ fn an_interrupted_rename_takes_nothing_of_another_jail_and_loses_no_policy() {
     let (short, long, other) = (server.jail("x"), server.jail("x.d"), server.jail("a"));
     fs::create_dir(short.conf_dir()).unwrap();
     for (from, to) in [(&long, "y"), (&other, "x.d")] {
-        Intent { to: to.to_owned(), service: ServiceBefore::default() }.write(from).unwrap();
+        Intent { to: to.to_owned(), service: SavedService::default() }.write(from).unwrap();
         fs::remove_dir_all(from.dir()).unwrap();
     }
     assert_eq!(server.plan("x.d", "y").unwrap(), []);
@@ -81,7 +81,7 @@ fn a_jail_that_is_removed_or_archived_takes_its_interrupted_rename_along() {
     }];
     for act in acts {
         let jail = server.jail("a");
-        let service = ServiceBefore { on: true, at_boot: false };
+        let service = SavedService { on: true, at_boot: false };
         Intent { to: "b".to_owned(), service }.write(&jail).unwrap();
         act(&server.settings, &jail).unwrap();
         assert!(!jail.exists());

@@ -1,14 +1,8 @@
-//! What the original still serves on this server, and what it has left behind.
-//!
-//! A jail of the second format ran as a container, `systemd-nspawn@J.service`; one of the first
-//! format as an sshd in a chroot.
-
-pub mod chroot;
-pub mod nspawn;
-pub mod sources;
+//! Who serves a jail now.
 
 use serde::Serialize;
 
+use super::original::{chroot, nspawn};
 use crate::error::Result;
 use crate::jail::Jail;
 
@@ -26,8 +20,21 @@ pub enum ServedBy {
     Chroot,
 }
 
+/// Whether a client can connect to the jail: whether our listener serves it, or still the original.
+pub fn is_on(jail: &Jail) -> Result<bool> {
+    Ok(served_by(jail)?.is_some())
+}
+
+/// Who serves the jail now; none where it is off.
+pub fn served_by(jail: &Jail) -> Result<Option<ServedBy>> {
+    if jail.is_listening()? {
+        return Ok(Some(ServedBy::Bkctld));
+    }
+    served_by_the_original(jail)
+}
+
 /// Which service of the original serves the jail; none where none does.
-pub fn serves(jail: &Jail) -> Result<Option<ServedBy>> {
+pub(super) fn served_by_the_original(jail: &Jail) -> Result<Option<ServedBy>> {
     if jail.has_old_layout() {
         let runs = !chroot::processes(jail)?.is_empty();
         return Ok(runs.then_some(ServedBy::Chroot));

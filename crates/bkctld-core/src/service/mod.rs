@@ -1,28 +1,42 @@
-//! Starting and stopping a jail's listener: by systemd, or as a background process of our own.
-//! Whichever runs it, whether it is on is told by the listener's lock.
+//! The service of a jail, as everybody but the listener itself sees it: starting, stopping and reloading it, who
+//! serves the jail, and what its listener says of itself. The listener is run by systemd (`unit`) or as a
+//! background process of our own ([`background`]); whichever runs it, whether it is on is told by its lock. What the
+//! original runs ([`original`]) is stopped and taken over.
+//!
+//! How a listener serves a jail is another crate's. It has nothing in common with this but its locks, its state file
+//! and the word that it is ready.
 
-mod chroot;
-mod systemd;
+pub mod background;
+mod end;
+pub mod holder;
+pub mod original;
+mod reload;
+mod saved;
+mod served_by;
+pub(crate) mod state;
+mod unit;
 
 use std::process::Command;
 
-use bkctld_core::config::ServiceManager;
-use bkctld_core::error::{IoContext, JailContext, Result};
-use bkctld_core::jail::layout;
-use bkctld_core::lifecycle::ServiceBefore;
-use bkctld_core::lock::Lock;
-use bkctld_core::original::{self, ServedBy, nspawn};
-use bkctld_core::{Error, Jail, Settings, systemctl};
+pub use saved::{SavedService, restore, save};
+pub use served_by::{ServedBy, is_on, served_by};
+pub use state::ListenerState;
 
-use crate::control;
+use self::original::{chroot, nspawn};
+use self::served_by::served_by_the_original;
+use crate::config::{ServiceManager, Settings};
+use crate::error::{Error, IoContext, JailContext, Result};
+use crate::jail::{Jail, layout};
+use crate::lock::Lock;
+use crate::systemctl;
 
 /// Whether there was anything to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Effect {
     /// It was done.
-    Made,
+    Changed,
     /// It was so already.
-    NotNeeded,
+    Unchanged,
 }
 
 /// Starts the jail's listener, and returns when it has the port and a sandboxed sshd has answered.
@@ -32,11 +46,11 @@ pub enum Change {
 /// # Errors
 /// [`Error::WrongVersion`]; what the listener says against starting: a port in use, no host keys, an `sshd_config` that sshd
 /// does not take. The original's container then runs again, if it did before.
-pub fn start(settings: &Settings, jail: &Jail) -> Result<Change> {
+pub fn start(settings: &Settings, jail: &Jail) -> Result<Effect> {
     // Nothing is laid out for the second format among what a client of the first one may have made.
     jail.require_current_format()?;
     if jail.is_listening()? {
-        return Ok(Change::NotNeeded);
+        return Ok(Effect::Unchanged);
     }
     layout::make_ready(settings, jail).for_jail(jail.name())?;
     let takes_over = nspawn::is_active(jail)?;
@@ -44,7 +58,7 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<Change> {
         nspawn::stop(jail).for_jail(jail.name())?;
     }
     let started = match manager(settings) {
-        Manager::Systemd => systemd::start(settings, jail),
+        Manager::Systemd => unit::start(settings, jail),
         Manager::Background => start_background(settings, jail),
     };
     match started {
@@ -52,7 +66,7 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<Change> {
         started => started,
     }
     .for_jail(jail.name())?;
-    Ok(Change::Made)
+    Ok(Effect::Changed)
 }
 
 /// A backup by the original is better than none.
@@ -66,7 +80,7 @@ fn give_back(jail: &Jail, error: &Error) -> Error {
 /// Stops what serves the jail, and starts its listener.
 pub fn restart(settings: &Settings, jail: &Jail) -> Result<()> {
     // `start` stops the original's container by itself, and starts it again where it has to.
-    if jail.served_by()? != Some(ServedBy::Nspawn) {
+    if served_by(jail)? != Some(ServedBy::Nspawn) {
         stop(settings, jail)?;
     }
     start(settings, jail).map(|_| ())
@@ -74,24 +88,24 @@ pub fn restart(settings: &Settings, jail: &Jail) -> Result<()> {
 
 /// Stops what serves the jail, our listener or the original, ends its sessions, and returns when the
 /// last process is gone.
-pub fn stop(settings: &Settings, jail: &Jail) -> Result<Change> {
+pub fn stop(settings: &Settings, jail: &Jail) -> Result<Effect> {
     // A supervisor without a listener is one that is about to start the next.
     let runs = jail.is_listening()? || Lock::is_held(&jail.supervisor_lock())?;
-    let mut change = if runs { Change::Made } else { Change::NotNeeded };
+    let mut effect = if runs { Effect::Changed } else { Effect::Unchanged };
     // Also where no process is there now: systemd may be about to start the next.
-    if manager(settings) == Manager::Systemd && systemd::has(settings, jail)? {
-        change = Change::Made;
-        systemd::stop(jail).for_jail(jail.name())?;
+    if manager(settings) == Manager::Systemd && unit::has(settings, jail)? {
+        effect = Effect::Changed;
+        unit::stop(jail).for_jail(jail.name())?;
     }
-    control::stop(jail).for_jail(jail.name())?;
-    let by_original = original::serves(jail)?;
+    background::stop(jail).for_jail(jail.name())?;
+    let by_original = served_by_the_original(jail)?;
     if by_original == Some(ServedBy::Nspawn) {
         nspawn::stop(jail).for_jail(jail.name())?;
     } else if jail.has_old_layout() {
         // Also where no process is there: it may have left its mounts.
         chroot::stop(jail).for_jail(jail.name())?;
     }
-    Ok(if by_original.is_some() { Change::Made } else { change })
+    Ok(if by_original.is_some() { Effect::Changed } else { effect })
 }
 
 /// Stops what serves the jail, and has the server's init know nothing of it any more.
@@ -99,29 +113,9 @@ pub fn stop_for_good(settings: &Settings, jail: &Jail) -> Result<()> {
     stop(settings, jail)?;
     nspawn::clear(jail).for_jail(jail.name())?;
     match manager(settings) {
-        Manager::Systemd => systemd::forget(settings, jail).for_jail(jail.name()),
+        Manager::Systemd => unit::forget(settings, jail).for_jail(jail.name()),
         Manager::Background => Ok(()),
     }
-}
-
-/// What [`stop_for_good`] takes from the jail, to be given to [`restore`].
-pub fn before(settings: &Settings, jail: &Jail) -> Result<ServiceBefore> {
-    let at_boot = match manager(settings) {
-        Manager::Systemd => systemd::is_enabled(jail).for_jail(jail.name())?,
-        Manager::Background => false,
-    };
-    Ok(ServiceBefore { on: jail.is_on()?, at_boot })
-}
-
-/// Gives the jail, perhaps under another name, the service that it had.
-pub fn restore(settings: &Settings, jail: &Jail, before: ServiceBefore) -> Result<()> {
-    if before.at_boot && manager(settings) == Manager::Systemd {
-        systemd::enable(jail).for_jail(jail.name())?;
-    }
-    if before.on {
-        start(settings, jail)?;
-    }
-    Ok(())
 }
 
 /// Has what serves the jail pick up the changed configuration; sessions go on.
@@ -129,9 +123,9 @@ pub fn restore(settings: &Settings, jail: &Jail, before: ServiceBefore) -> Resul
 /// # Errors
 /// Why it could not: it goes on with the old one then.
 pub fn reload(jail: &Jail) -> Result<()> {
-    let reload = match jail.served_by()? {
+    let reload: fn(&Jail) -> Result<()> = match served_by(jail)? {
         Some(ServedBy::Nspawn) => nspawn::reload,
-        _ => control::reload,
+        _ => reload::reload,
     };
     reload(jail).for_jail(jail.name())
 }
@@ -145,7 +139,7 @@ fn start_background(settings: &Settings, jail: &Jail) -> Result<()> {
     if let Some(file) = &settings.file {
         supervisor.env("BKCTLD_CONFIG", file);
     }
-    control::start_background(jail, supervisor)
+    background::start(jail, supervisor)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

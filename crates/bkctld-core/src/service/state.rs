@@ -1,13 +1,13 @@
 //! What a listener says of itself, in `LOCKDIR/J.state.json`. Only who holds the listener's lock is
 //! to be believed: the file stays behind after a crash.
 
-use std::io::{Seek, Write};
 use std::path::PathBuf;
 
-use bkctld_core::error::{Error, IoContext, Result};
-use bkctld_core::lock::Lock;
-use bkctld_core::{Jail, Port, file};
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::file;
+use crate::jail::{Jail, Port};
 
 /// The state of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct ListenerState {
 impl ListenerState {
     /// The state of a listener that has just started. It counts on from the one before: who waits for that
     /// one's reload gets what it wants when another has started meanwhile.
-    pub(crate) fn first(jail: &Jail, port: Port) -> Result<ListenerState> {
+    pub fn first(jail: &Jail, port: Port) -> Result<ListenerState> {
         let generation = ListenerState::read(jail)?.map_or(0, |state| state.generation) + 1;
         Ok(ListenerState {
             pid: std::process::id(),
@@ -39,7 +39,8 @@ impl ListenerState {
         })
     }
 
-    pub(crate) fn write(&self, jail: &Jail) -> Result<()> {
+    /// Has who asks see it, from one moment to the next.
+    pub fn write(&self, jail: &Jail) -> Result<()> {
         let text = serde_json::to_vec(self)
             .map_err(|error| Error::Invalid(format!("cannot write the listener's state: {error}")))?;
         file::replace(&path(jail), 0o644, &text)
@@ -55,17 +56,6 @@ impl ListenerState {
 fn path(jail: &Jail) -> PathBuf {
     // `with_file_name`, as a jail's name may hold dots.
     jail.listener_lock().with_file_name(format!("{}.state.json", jail.name()))
-}
-
-/// Writes the own process id into a lock that was just taken, for whoever wants to signal the holder.
-pub(crate) fn sign(lock: &Lock) -> Result<()> {
-    let mut file = lock.file();
-    let mut write = || -> std::io::Result<()> {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())
-    };
-    write().context("cannot write", lock.path())
 }
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use bkctld_core::config::DEFAULT_FILE;
-use bkctld_core::error::{Error, IoContext, Result};
-use bkctld_core::{Jail, Settings, file, systemctl};
+use crate::config::{DEFAULT_FILE, Settings};
+use crate::error::{Error, IoContext, Result};
+use crate::jail::Jail;
+use crate::{file, systemctl};
 
 /// The unit that the package installs.
 const UNIT: &str = include_str!("../../../../systemd/bkctld@.service");

@@ -6,8 +6,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Pid;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::super::end::end;
 use crate::error::{IoContext, Result};
 use crate::jail::Jail;
 
@@ -32,8 +34,30 @@ pub fn processes(jail: &Jail) -> Result<Vec<Pid>> {
     Ok(found)
 }
 
+/// Ends the jail's sshd and its sessions, and returns when the last process is gone and what the
+/// original had mounted in the jail is unmounted.
+pub(in crate::service) fn stop(jail: &Jail) -> Result<()> {
+    end(jail, &|signal| signal_all(jail, signal), &|| Ok(processes(jail)?.is_empty()))?;
+    for Mount { place, .. } in mounts(jail)?.iter().rev().filter(|mount| mount.is_the_originals()) {
+        unmount(place, UnmountFlags::NOFOLLOW).context("cannot unmount", place)?;
+    }
+    Ok(())
+}
+
+fn signal_all(jail: &Jail, signal: Signal) -> Result<()> {
+    for pid in processes(jail)? {
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        // After the descriptor was opened, so that it is of the process that is looked at.
+        if is_in(jail, pid) {
+            // Gone already is as good.
+            let _ = pidfd_send_signal(&process, signal);
+        }
+    }
+    Ok(())
+}
+
 /// Whether the process has its root in the jail's directory. One that is gone has not.
-pub fn is_in(jail: &Jail, pid: Pid) -> bool {
+fn is_in(jail: &Jail, pid: Pid) -> bool {
     jail.dir().canonicalize().is_ok_and(|dir| has_root_in(pid, &dir))
 }
 

@@ -1,0 +1,55 @@
+//! Ending the processes of a jail.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::error::{Error, Result};
+use crate::jail::Jail;
+
+/// How long a stop may take by itself: more than a listener gives its sessions.
+const STOP_PATIENCE: Duration = Duration::from_secs(12);
+/// How long after everything was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long between two looks.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Asks all processes of a jail to end, kills those that have not after a while, and returns when the
+/// last of them is gone.
+pub(super) fn end(
+    jail: &Jail,
+    signal_all: &dyn Fn(Signal) -> Result<()>,
+    all_gone: &dyn Fn() -> Result<bool>,
+) -> Result<()> {
+    signal_all(Signal::TERM)?;
+    if within(STOP_PATIENCE, all_gone)? {
+        return Ok(());
+    }
+    let deadline = Instant::now() + KILL_PATIENCE;
+    while Instant::now() < deadline {
+        // Again and again, as the first of them may just have started another.
+        signal_all(Signal::KILL)?;
+        if within(Duration::from_millis(200), all_gone)? {
+            return Ok(());
+        }
+    }
+    Err(Error::Refused(format!(
+        "jail '{}' has processes that cannot be killed: the disk they wait for may be broken",
+        jail.name()
+    )))
+}
+
+fn within(patience: Duration, holds: &dyn Fn() -> Result<bool>) -> Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if holds()? {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        sleep(STEP);
+    }
+}
