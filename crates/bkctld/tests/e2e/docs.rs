@@ -58,16 +58,17 @@ fn here(example: &str, server: &Server) -> String {
 
 #[apply(as_root)]
 fn the_shell_examples_of_the_documentation_run() {
-    let mut files = vec![repository().join("README.md")];
-    files.extend(fs::read_dir(repository().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
-    files.retain(|path| path.extension().is_some_and(|end| end == "md"));
     let mut count = 0;
-    for file in files {
-        let examples = examples(&fs::read_to_string(&file).unwrap());
-        if examples.is_empty() {
+    let readme = repository().join("README.md");
+    let first_jail = examples(&fs::read_to_string(&readme).unwrap());
+    for file in pages() {
+        let of_page = examples(&fs::read_to_string(&file).unwrap());
+        if of_page.is_empty() {
             continue;
         }
-        // One server for each page: its examples tell one story, that of the jail web01.
+        // Every page goes on where the README ends: with the jail web01, its first push and its first inc.
+        let examples = if file == readme { of_page } else { [first_jail.clone(), of_page].concat() };
+        // One server for each page, whose examples tell one story.
         let server = Server::on(FsKind::Btrfs);
         for dir in ["bin", "tmp"] {
             fs::create_dir(server.path(dir)).unwrap();
@@ -91,6 +92,68 @@ fn the_shell_examples_of_the_documentation_run() {
         }
     }
     assert!(count >= 5, "only {count} examples were found");
+}
+
+/// The README, the other pages beside it, and those in `docs`.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for dir in [repository(), repository().join("docs")] {
+        pages.extend(fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    pages.retain(|path| path.extension().is_some_and(|end| end == "md"));
+    pages.sort();
+    pages
+}
+
+/// The targets of all links of a page, `](TARGET)`, outside of its examples.
+fn links(markdown: &str) -> Vec<String> {
+    let text = markdown.split("```").step_by(2).collect::<String>();
+    text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(markdown: &str) -> Vec<String> {
+    let text = markdown.split("```").step_by(2).collect::<String>();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|heading| {
+            let words = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.collect::<String>().replace(' ', "-")
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_somewhere() {
+    let mut count = 0;
+    for page in pages() {
+        for link in links(&fs::read_to_string(&page).unwrap()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let text = fs::read_to_string(&target);
+            assert!(
+                target.is_dir() || text.is_ok(),
+                "{} links to {link}, which is not there",
+                page.display()
+            );
+            let found = anchor.is_empty() || anchors(&text.unwrap()).iter().any(|heading| heading == anchor);
+            assert!(found, "{} links to {link}: there is no such heading", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 40, "only {count} links were found");
+}
+
+#[test]
+fn the_readme_says_how_to_begin_on_one_screen() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let before_the_tasks = readme.lines().position(|line| line == "## First jail").unwrap();
+    assert!(before_the_tasks <= 45, "{before_the_tasks} lines");
+    assert!(readme.lines().count() <= 250);
 }
 
 /// The cells of each row of the tables with this head.

@@ -221,15 +221,15 @@ fn the_variables_are_the_same_in_the_man_page_and_the_default_configuration() {
         .filter(|name| !name.starts_with(' '))
         .collect();
     assert_eq!(documented, shown, "left: the man page; right: the default configuration");
-    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let overview = std::fs::read_to_string(repository("docs/configuration.md")).unwrap();
     for variable in &documented {
         assert!(documented.len() > 20 && !variable.contains(char::is_lowercase), "{variable}");
     }
-    // The README has those that most servers need.
-    for line in readme.lines().filter(|line| line.starts_with("| `")) {
+    // The overview has those that most servers need.
+    for line in overview.lines().filter(|line| line.starts_with("| `")) {
         let names = line.split('|').nth(1).unwrap().split('`').map(str::trim);
         for name in names.filter(|name| name.len() > 2 && !name.contains(|c: char| c.is_lowercase())) {
-            assert!(documented.contains(name), "the README has {name}, the man page has not");
+            assert!(documented.contains(name), "docs/configuration.md has {name}, the man page has not");
         }
     }
 }

@@ -386,7 +386,7 @@ fn an_original_on_the_other_side_finds_what_it_calls() {
 }
 
 #[apply(as_root)]
-fn a_jail_moves_to_another_server_as_the_readme_says() {
+fn a_jail_moves_to_another_server_as_the_documentation_says() {
     let (here, there) = Machine::pair(FsKind::Ext4);
     for machine in [&here, &there] {
         machine.set("NODE=10.9.0.2\nBACKUP_PARTITION=/mnt");
@@ -400,10 +400,9 @@ fn a_jail_moves_to_another_server_as_the_readme_says() {
     here.bkctld(&["inc", "web01"]).ok();
     write(&here.path("backup").join(data).join("a/file"), "new");
 
-    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    let readme = fs::read_to_string(readme).unwrap();
-    let (_, task) =
-        readme.split_once("\n### Move a jail to another server\n").expect("the task is in the README");
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/several-servers.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, task) = page.split_once("\n## Move a jail to another server\n").expect("the page has the task");
     let mut examples = task.split("```console").skip(1).map(|rest| rest.split("```").next().unwrap());
     let mut follow = || {
         let example = examples.next().expect("the task has this step");
