@@ -1,7 +1,7 @@
 # Which incs of this jail `bkctld rm` keeps; it deletes the others.
 #
-# A rule keeps all incs of one day: a date made from today's, then how far to
-# go back from it. The day reached is worked out as GNU date does.
+# Each line is a rule that keeps all incs of one day: a date derived from
+# today's, then how far to go back from it, calculated as by GNU date.
 #
 #   +%Y-%m-%d.-2day      the day before yesterday
 #   +%Y-%m-01.-1month    the first of last month
