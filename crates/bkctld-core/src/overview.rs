@@ -1,4 +1,4 @@
-//! What can be told of a jail at a glance: the facts that `status`, `report` and the metrics share.
+//! The main facts about a jail, which `status`, `report` and the metrics share.
 
 use crate::config::{Isolation, Settings};
 use crate::error::{Error, Result};
@@ -6,28 +6,28 @@ use crate::jail::{Jail, Port, SessionPolicy, SshdConfig};
 use crate::retention::Retention;
 use crate::service::{self, ServedBy};
 
-/// One jail. What could not be found out is missing here, and among the problems.
+/// The facts about one jail. Facts that could not be read are missing here, and listed among the problems.
 #[derive(Debug)]
 pub struct Overview {
-    /// Who serves its port; none where it is off.
+    /// The service that serves its port; none if the jail is off.
     pub served_by: Option<ServedBy>,
-    /// Its port; none where it cannot be told.
+    /// Its port; none if it could not be read.
     pub port: Option<Port>,
     /// The addresses that may connect.
     pub addresses: Vec<String>,
-    /// How many rules its policy has.
+    /// The number of rules in its policy.
     pub retention: Retention,
-    /// What keeps its sessions apart from the server.
+    /// The isolation of its sessions from the server.
     pub isolation: Isolation,
-    /// Why something is missing, each naming the jail.
+    /// The reasons why facts are missing; each names the jail.
     pub problems: Vec<Error>,
-    /// The jail's format is not the one that this program serves; of one that it does not know either,
-    /// there is nothing but retention.
+    /// The jail has another format than this program serves; for an unknown format, only the retention is
+    /// available.
     pub other_format: Option<Error>,
 }
 
 impl Overview {
-    /// Looks at the jail.
+    /// Reads the facts about the jail.
     pub fn of(jail: &Jail, settings: &Settings) -> Overview {
         let mut problems = Vec::new();
         let retention = note(&mut problems, Retention::of(jail)).unwrap_or(Retention::None);

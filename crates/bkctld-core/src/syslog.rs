@@ -1,7 +1,7 @@
-//! The server's log: journald by its native protocol where that runs, else syslog.
+//! The server's log: journald with its native protocol if it runs, otherwise syslog.
 //!
-//! Not through `tracing` and `tracing-journald`: those wait for a journal that is busy, which must
-//! not hold up a backup, know no syslog, and are a dozen crates for a thousand idle listeners.
+//! `tracing` and `tracing-journald` were rejected: they wait for a busy journal, which must not delay a
+//! backup, do not support syslog, and are a dozen crates for a thousand idle listeners.
 
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
@@ -21,22 +21,22 @@ const MESSAGE_LIMIT: usize = 7 << 10;
 const JOURNAL: &str = "/run/systemd/journal/socket";
 const SYSLOG: &str = "/dev/log";
 
-/// How grave something is, by syslog's numbers.
+/// The severity of a message, with syslog's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// A command or a jail failed.
     Error = 3,
-    /// Something is not as it should be.
+    /// Something needs attention.
     Warning = 4,
     /// Something was changed.
     Notice = 5,
-    /// Something went its usual way.
+    /// Something happened as usual.
     Info = 6,
-    /// For who looks for a fault.
+    /// Details for debugging.
     Debug = 7,
 }
 
-/// One message, with what programs may ask for.
+/// One message, with fields for programs.
 #[derive(Clone, Debug)]
 pub struct Entry {
     severity: Severity,
@@ -47,24 +47,24 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// In these words. They may be a client's: they are made printable.
+    /// A message with this text. It may come from a client, so it is made printable.
     pub fn new(severity: Severity, text: impl Display) -> Entry {
         Entry { severity, text: text.to_string(), topic: None, jail: None, fields: Vec::new() }
     }
 
-    /// By this command, or this part of the program.
+    /// Adds the command, or the part of the program.
     pub fn by(mut self, topic: &str) -> Entry {
         self.topic = Some(topic.to_owned());
         self
     }
 
-    /// About this jail, if it is about one.
+    /// Adds the jail, if there is one.
     pub fn about(mut self, jail: Option<&JailName>) -> Entry {
         self.jail = jail.cloned();
         self
     }
 
-    /// With a field of the journal; its name begins with `BKCTLD_`.
+    /// Adds a field of the journal; its name begins with `BKCTLD_`.
     pub fn with(mut self, name: &'static str, value: impl Display) -> Entry {
         self.fields.push((name, value.to_string()));
         self
@@ -110,7 +110,7 @@ impl Entry {
     }
 }
 
-/// Where messages go, and which ones.
+/// The destination of messages, and the level of those that are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemLog {
     level: u8,
@@ -119,7 +119,7 @@ pub struct SystemLog {
 }
 
 impl SystemLog {
-    /// This server's, with what is at most of this level (`LOGLEVEL`).
+    /// The log of this server, for messages up to this level (`LOGLEVEL`).
     pub fn new(level: u8) -> SystemLog {
         SystemLog { level, journal: JOURNAL.into(), syslog: SYSLOG.into() }
     }
@@ -129,9 +129,9 @@ impl SystemLog {
         Path::new(JOURNAL).exists()
     }
 
-    /// Sends the message. Where nobody takes it, or not at once, it is lost: nothing that the
-    /// program does waits for its log, or fails for want of one. False if it was lost; one below
-    /// the level counts as sent. The local time is asked for where it is needed: by syslog.
+    /// Sends the message. If nobody accepts it at once, it is lost: the program neither waits for its log nor
+    /// fails because of it. Returns false if it was lost; a message below the level counts as sent. The local
+    /// time is determined only when it is needed, for syslog.
     pub fn send(&self, entry: &Entry, now: impl FnOnce() -> DateTime) -> bool {
         if entry.severity as u8 > self.level {
             return true;
@@ -142,8 +142,8 @@ impl SystemLog {
     }
 }
 
-/// A socket for each message, as none may be held for months by a listener whose journal is
-/// restarted meanwhile.
+/// Each message gets its own socket: a listener must not keep one for months, while the journal may be
+/// restarted.
 fn send_to(path: &Path, text: &str) -> bool {
     let send = || -> rustix::io::Result<usize> {
         let socket = rustix::net::socket_with(
@@ -152,7 +152,7 @@ fn send_to(path: &Path, text: &str) -> bool {
             SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
             None,
         )?;
-        // MSG_NOSIGNAL: a reader that is gone is no reason to die.
+        // MSG_NOSIGNAL, because a missing reader must not kill the process.
         rustix::net::sendto(&socket, text.as_bytes(), SendFlags::NOSIGNAL, &SocketAddrUnix::new(path)?)
     };
     send().is_ok()
@@ -221,7 +221,7 @@ mod tests {
         assert!(received(&journal).unwrap().starts_with("MESSAGE=inc web01: for the journal\n"));
         assert!(log.send(&Entry::new(Severity::Notice, "below the level"), now));
         assert_eq!((received(&journal), received(&syslog)), (None, None));
-        // A journal that has died leaves its socket behind.
+        // A dead journal leaves its socket behind.
         drop(journal);
         assert!(log.send(&entry("after its death"), now));
         assert!(received(&syslog).unwrap().contains("after its death"));
@@ -235,7 +235,7 @@ mod tests {
         let began = Instant::now();
         let sent = (0..2000).filter(|_| log.send(&entry(&"x".repeat(2000)), now)).count();
         assert!(sent < 2000, "the socket took all of them, which proves nothing");
-        // A send that waited would wait for ever.
+        // A blocking send would wait forever.
         assert!(began.elapsed() < Duration::from_secs(60));
     }
 }

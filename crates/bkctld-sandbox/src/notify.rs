@@ -1,5 +1,5 @@
-//! Telling others how the listener is: systemd by its socket, the caller by standard output, the
-//! journal by standard error.
+//! Reports the state of the listener: to systemd on its socket, to the caller on standard output, to the
+//! journal on standard error.
 
 use std::io::Write;
 use std::os::linux::net::SocketAddrExt;
@@ -22,7 +22,7 @@ pub(crate) fn systemd(state: &str) {
         UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address)?;
         Ok(())
     };
-    // A manager that cannot be told will find the start timed out and say so.
+    // A manager that cannot be reached will report that the start timed out.
     let _ = send();
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn to_stderr(line: &str) {
 
 /// A line about the listener, in the jail's own log.
 pub(crate) fn say(jail: &Jail, text: &str) {
-    // Where the log cannot be written there is nobody to tell.
+    // If the log cannot be written, nobody can be informed.
     let _ = LogWriter::new(jail, "listener").append(Timestamp::now(), text.as_bytes());
 }
 

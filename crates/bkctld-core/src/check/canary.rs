@@ -1,5 +1,5 @@
-//! Whether each client's last push is of today: a file that it pushes with every backup has a line with
-//! the date.
+//! Checks that each client has pushed today: it pushes a file with a line for each day, the canary, with
+//! every backup.
 
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::jail::{ClientFile, Jail, JailName};
 
-/// The most that a canary may hold, in bytes: a line a day for a century is less. The client decides
-/// what lies there, and the check reads those of all jails.
+/// The maximum size of a canary in bytes: one line a day for a century is less. The client controls the size,
+/// and the check reads the canaries of all jails.
 const LIMIT: u64 = 4 << 20;
 
-/// The canary of each of the jails.
+/// Checks the canary of each jail.
 pub fn canaries(settings: &Settings, names: &[JailName], now: &Zoned) -> Report {
     let today = now.date();
     let findings = names.iter().map(|name| {
@@ -31,7 +31,7 @@ fn of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
     let finding = |severity, text: String, found: &str| {
         Ok(Finding::of_jail(severity, jail.name(), text).with("canary", found))
     };
-    // As the original writes it: with its leading slash, below the jail's data.
+    // Printed like the original does: with its leading slash, below the jail's data.
     let data = jail.data();
     let below = data.strip_prefix(jail.dir()).unwrap_or(&data).join(name.trim_start_matches('/'));
     let canary = match ClientFile::find(jail, &below)? {
@@ -41,7 +41,7 @@ fn of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
         }
         Err(what) => return finding(Severity::Critical, format!("{name} is {what}"), "unusable"),
     };
-    // The last day that the calendar has has none after it, the first none before.
+    // The last day of the calendar has no day after it, the first none before it.
     let yesterday = today.yesterday().unwrap_or(today);
     let days = [today, yesterday].map(|day| day.to_string());
     let found = if canary.size() > LIMIT {
@@ -69,13 +69,13 @@ fn of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
     }
 }
 
-/// Which of the words there are. Stops at the first one when that is found; an error if there is more
-/// than [`LIMIT`], as in a file that grew since it was looked at.
+/// Finds which of the words the text contains. Stops once the first one is found. Fails if the text is longer
+/// than [`LIMIT`], as when the file has grown since its size was checked.
 fn search(mut from: impl Read, words: [&[u8]; 2]) -> io::Result<[bool; 2]> {
     let longest = words.iter().map(|word| word.len()).max().unwrap_or(0);
     let mut found = [false; 2];
     let mut buffer = vec![0; 64 << 10];
-    // The end of the piece before, where a word may have begun.
+    // The end of the previous piece, in which a word may have begun.
     let (mut kept, mut total) = (0, 0);
     while !found[0] {
         let read = match from.read(&mut buffer[kept..]) {
@@ -107,7 +107,7 @@ pub(crate) mod properties;
 mod tests {
     use super::*;
 
-    /// Gives so many bytes at a time.
+    /// A reader that returns this many bytes at a time.
     struct Slow<'a>(&'a [u8], usize);
 
     impl Read for Slow<'_> {

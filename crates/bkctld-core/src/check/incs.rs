@@ -1,4 +1,4 @@
-//! Whether each jail has the incs that its policy lets one expect.
+//! Checks that no inc required by a jail's policy is missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,16 +13,16 @@ use crate::inc;
 use crate::jail::{Jail, JailName};
 use crate::retention::{Policy, PolicyFile};
 
-/// Which incs are looked for.
+/// The incs that the check looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// One for each rule of the policy.
+    /// An inc for each rule of the policy.
     ByEachRule,
-    /// One of today.
+    /// An inc of today.
     OfToday,
 }
 
-/// The incs that are missing of each of the jails.
+/// Reports the missing incs of each jail.
 pub fn incs(settings: &Settings, names: &[JailName], now: &Zoned, expected: Expected) -> Report {
     let mut findings = Vec::new();
     for name in names {
@@ -69,11 +69,11 @@ fn of(jail: &Jail, now: &Zoned, expected: Expected) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The days that the rules name, where an inc can be expected: up to today, and after that of the policy's
-/// last change. (Before that, other rules held, or none.)
+/// The days of the rules for which an inc is required: up to today, and after the day on which the policy
+/// last changed. (Before that, other rules applied, or none.)
 fn expected_days(policy: &Policy, now: &Zoned, changed: Timestamp) -> BTreeSet<Date> {
     let today = now.date();
-    // The day of the change itself is not expected: its inc may have gone before the change.
+    // No inc is required for the day of the change: it may have been deleted before the change.
     let since = changed.to_zoned(now.time_zone().clone()).date();
     let named = policy.rules().iter().filter_map(|rule| rule.date(today));
     named.filter(|day| *day > since && *day <= today).collect()

@@ -1,4 +1,4 @@
-//! How long each jail's client has been silent.
+//! Checks how long ago each jail's client logged in for the last time.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 use serde_json::Value;
@@ -10,11 +10,11 @@ use crate::error::Result;
 use crate::jail::{ClientFile, Jail, JailName};
 use crate::session::{self, Pushes};
 
-/// A login that is dated after now by less than this is now: the clocks of the kernel's file times
-/// and of this program are not read at the same moment.
+/// A login dated up to this long after now counts as now, because the clocks of the kernel's file times and
+/// of this program are not read at the same moment.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// The age of the last connection of each of the jails, against its thresholds.
+/// Compares the age of each jail's last login with the jail's thresholds.
 pub fn jails(settings: &Settings, names: &[JailName], now: &Zoned) -> Report {
     let (mut findings, mut measures) = (Vec::new(), Vec::new());
     for name in names {
@@ -75,16 +75,16 @@ fn seconds(hours: u32) -> u64 {
 struct Verdict {
     severity: Severity,
     text: String,
-    /// None where the login is dated in the future.
+    /// None if the login is dated in the future.
     age: Option<SignedDuration>,
 }
 
-/// What the time of the last login means.
+/// The meaning of the time of the last login.
 fn judge(login: Timestamp, now: Timestamp, thresholds: Thresholds, pushes: &Pushes) -> Verdict {
     let age = now.duration_since(login);
     if age < -TOLERANCE {
-        // No age can be told. The client's doing, or a clock that was wrong: in neither case the
-        // zero hours that the original would have said until that day comes.
+        // The age is unknown, because the client set the time or a clock was wrong. The original would report
+        // zero hours until that day comes.
         let text = format!("var/log/lastlog is dated in the future ({})", login.strftime("%F %H:%M UTC"));
         return Verdict { severity: Severity::Unknown, text, age: None };
     }
@@ -105,8 +105,8 @@ fn judge(login: Timestamp, now: Timestamp, thresholds: Thresholds, pushes: &Push
     Verdict { severity, text, age: Some(age) }
 }
 
-/// A client that logs in and pushes nothing looks well by its logins. What it is to do in a login is
-/// not known (it may be fetched from, or send by another program), so this is no warning.
+/// A client that logs in and pushes nothing looks healthy judging by its logins. This is not a warning,
+/// because a client may log in for another purpose: it may be fetched from, or send with another program.
 fn without_a_push(pushes: &Pushes, now: Timestamp, hours: u32) -> Option<String> {
     match pushes.last_successful {
         Some(push) => {

@@ -1,5 +1,5 @@
-//! What monitoring asks: findings about the jails and the server, each with how bad it is, in the form
-//! that Nagios and its kin read.
+//! The checks for monitoring: findings about the jails and the server, each with a severity, in the format of
+//! Nagios plugins.
 
 pub(crate) mod canary;
 mod incs;
@@ -18,8 +18,8 @@ pub use policy::{CheckPolicy, ExpectedState, Thresholds};
 pub use report::{Counts, Finding, Measure, Report, Severity};
 pub use setup::setup;
 
-/// The report of a check over every jail; where they cannot be listed, it tells why, because a plugin
-/// that prints nothing looks like one that is not there.
+/// The report of a check of every jail. If the jails cannot be listed, the report says why, because a plugin
+/// that prints nothing looks like one that is not installed.
 pub fn of_all(settings: &Settings, check: impl FnOnce(&[JailName]) -> Report) -> Report {
     match jail::list_strictly(settings) {
         Ok(names) => check(&names),

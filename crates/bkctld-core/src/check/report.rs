@@ -1,4 +1,4 @@
-//! Findings, how bad they are, and the lines that tell them.
+//! The findings of a check, their severity, and the lines that print them.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use serde_json::{Map, Value};
 use crate::jail::JailName;
 use crate::text;
 
-/// How bad it is. Ordered as an administrator would: what is known to be broken goes before what is
-/// only not known, unlike in the plugins' exit codes. (The original ranked by code, so that one new
+/// The severity of a finding, in the order in which an administrator needs to act: known faults come before
+/// unknown states, unlike in the exit codes of plugins. (The original ranked by exit code, so that one new
 /// jail without a login hid every critical one.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// As it should be.
+    /// Nothing is wrong.
     Ok,
-    /// It could not be told.
+    /// The state could not be determined.
     Unknown,
-    /// Somebody should look at it.
+    /// An administrator should look at it.
     Warning,
-    /// Somebody must.
+    /// An administrator must act.
     Critical,
 }
 
@@ -57,43 +57,43 @@ impl Serialize for Severity {
     }
 }
 
-/// One thing that was looked at.
+/// One statement of a check about a jail or the server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// How bad it is.
+    /// The severity of the finding.
     pub severity: Severity,
-    /// The jail that it is about; none where it is about the server.
+    /// The jail that the finding is about; none if it is about the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jail: Option<JailName>,
-    /// What there is to say, on one line and without `|`, which begins a plugin's performance data.
+    /// The text, on one line and without `|`, which begins a plugin's performance data.
     text: String,
-    /// What is wrong with the files that were read for it, one line each.
+    /// Problems in the files that were read for this finding, one line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
-    /// More of it for programs.
+    /// Additional fields for JSON.
     #[serde(flatten)]
     details: Map<String, Value>,
 }
 
 impl Finding {
-    /// About the server.
+    /// A finding about the server.
     pub fn new(severity: Severity, text: impl fmt::Display) -> Finding {
         let text = text::one_field(&text.to_string());
         Finding { severity, jail: None, text, problems: Vec::new(), details: Map::new() }
     }
 
-    /// About one jail.
+    /// A finding about one jail.
     pub fn of_jail(severity: Severity, jail: &JailName, text: impl fmt::Display) -> Finding {
         Finding { jail: Some(jail.clone()), ..Finding::new(severity, text) }
     }
 
-    /// With a field for programs.
+    /// Adds a field for JSON.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Finding {
         self.details.insert(key.to_owned(), value.into());
         self
     }
 
-    /// What there is to say, without the jail.
+    /// The text, without the name of the jail.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -112,11 +112,11 @@ impl fmt::Display for Finding {
 /// A number for a graph: one item of a plugin's performance data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measure {
-    /// What is measured: letters, digits, `.`, `_`, `-`.
+    /// The name of the value: letters, digits, `.`, `_`, `-`.
     pub label: String,
-    /// How much.
+    /// The measured value.
     pub value: u64,
-    /// In what: "s", "B", "%", or "" for a count.
+    /// The unit: "s", "B", "%", or "" for a count.
     pub unit: &'static str,
     /// The thresholds in the same unit; 0 for none.
     pub thresholds: (u64, u64),
@@ -132,20 +132,20 @@ impl fmt::Display for Measure {
     }
 }
 
-/// How many findings there are of each severity.
+/// The number of findings of each severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// [`Severity::Unknown`].
+    /// The number of findings of [`Severity::Unknown`].
     pub unknown: usize,
-    /// [`Severity::Critical`].
+    /// The number of findings of [`Severity::Critical`].
     pub critical: usize,
-    /// [`Severity::Warning`].
+    /// The number of findings of [`Severity::Warning`].
     pub warning: usize,
-    /// [`Severity::Ok`].
+    /// The number of findings of [`Severity::Ok`].
     pub ok: usize,
 }
 
-/// What a check found.
+/// The result of a check: its findings and its performance data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     findings: Vec<Finding>,
@@ -153,13 +153,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// The findings, worst first, and those that are equally bad in the order in which they were made.
+    /// Creates a report from findings, which it sorts worst first; equally severe findings keep their order.
     pub fn new(mut findings: Vec<Finding>) -> Report {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Report { findings, measures: Vec::new() }
     }
 
-    /// With numbers for graphs.
+    /// Adds performance data for graphs.
     pub fn with_measures(self, measures: Vec<Measure>) -> Report {
         Report { measures, ..self }
     }
@@ -169,12 +169,12 @@ impl Report {
         &self.findings
     }
 
-    /// How bad the worst of it is.
+    /// The severity of the worst finding.
     pub fn severity(&self) -> Severity {
         self.findings.first().map_or(Severity::Ok, |finding| finding.severity)
     }
 
-    /// How many there are of each.
+    /// Counts the findings by severity.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for finding in &self.findings {

@@ -1,7 +1,7 @@
-//! Shell-style assignments, read without running them. The original sources its configuration, so
-//! real files hold quotes, `export` and references to earlier variables; what a shell would do
-//! beyond that (run a command, compute, match a pattern) is an error that names the line, because
-//! a line skipped in silence is a setting that silently does not hold.
+//! Shell-style assignments, read without running them. The original sources its configuration, so real files
+//! contain quotes, `export` and references to earlier variables. Everything else that a shell would do (run a
+//! command, compute, match a pattern) is an error that names the line, because a silently skipped line is a
+//! setting that silently has no effect.
 //!
 //! The text is bytes, not UTF-8: a comment in Latin-1 is as harmless here as it is to a shell.
 
@@ -10,46 +10,46 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Looks a variable of the environment up.
 pub type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// How deep `${A:-${B:-…}}` may go: a limit on recursion, far above what anybody writes.
+/// The maximum depth of `${A:-${B:-…}}`: a limit on recursion, far above real use.
 const MAX_DEPTH: usize = 16;
 
-/// What all references of a text may come to, in bytes: each line can double the value of the one before, so
-/// that a text of a kilobyte would else fill any memory.
+/// The maximum size of all references in a text, in bytes: each line can double the value of the previous
+/// one, so without a limit one kilobyte of text would fill any memory.
 const MAX_EXPANDED: usize = 4 << 20;
 
 /// Variables that a shell sets by itself, so that their value cannot be known here.
 const OWN_TO_SHELLS: [&str; 7] = ["IFS", "LINENO", "OPTIND", "PPID", "PS1", "PS2", "PS4"];
 
-/// What a text of assignments says.
+/// The contents of a text of assignments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Script {
-    /// In the order of the text; of several to one name the last one holds.
+    /// The assignments in the order of the text; the last one for a name counts.
     pub assignments: Vec<Assignment>,
-    /// Every name that the text refers to.
+    /// Every name to which the text refers.
     pub references: BTreeSet<String>,
 }
 
 /// One assignment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
-    /// The variable.
+    /// The name of the variable.
     pub name: String,
-    /// What it is set to, every reference replaced.
+    /// The value, with every reference replaced.
     pub value: Vec<u8>,
-    /// The line that it begins on, counted from 1.
+    /// The line on which it begins, counted from 1.
     pub line: usize,
 }
 
-/// Why a text was not understood.
+/// The reason why a text was not understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Counted from 1.
+    /// The number of the line, counted from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The fault in that line.
     pub reason: String,
 }
 
-/// Reads a whole text. `env` answers for names that the text did not set; one that it does not
+/// Parses a whole text. `env` returns the values of names that the text did not set; a name that it does not
 /// know is empty, as in a shell.
 pub(crate) fn parse(text: &[u8], env: &Env<'_>) -> Result<Script, Fault> {
     let values = BTreeMap::new();
@@ -64,7 +64,7 @@ struct Parser<'a> {
     line: usize,
     env: &'a Env<'a>,
     values: BTreeMap<String, Vec<u8>>,
-    /// How many bytes references were replaced by so far, those in a default that was not taken among them.
+    /// The number of bytes by which references were replaced so far, including unused defaults.
     expanded: usize,
     script: Script,
 }
@@ -140,7 +140,7 @@ impl Parser<'_> {
         Ok(Assignment { name, value, line })
     }
 
-    /// Tells what stands where an assignment should.
+    /// The error for a word in place of an assignment.
     fn no_assignment<T>(&mut self, name: &str) -> Parsed<T> {
         let rest = &self.text[self.at..];
         let blank = rest.iter().take_while(|byte| b" \t".contains(byte)).count();
@@ -163,7 +163,7 @@ impl Parser<'_> {
         ))
     }
 
-    /// Whether the command ends here; then its end is taken too.
+    /// Whether the command ends here; if so, its end is consumed.
     fn at_end_of_command(&mut self) -> Parsed<bool> {
         self.skip_blanks();
         match self.peek() {
@@ -203,7 +203,7 @@ impl Parser<'_> {
                 b'`' => return self.fault("'`': commands are not run"),
                 _ => self.plain(out)?,
             }
-            // A shell replaces '~' at the begin of a value and after ':'.
+            // A shell expands '~' at the beginning of a value and after ':'.
             tilde_counts = byte == b':' || (byte == b'\\' && out.is_empty());
         }
     }
@@ -250,7 +250,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A backslash outside of quotes and what it protects.
+    /// A backslash outside quotes, and the byte that it protects.
     fn escaped(&mut self, out: &mut Vec<u8>) -> Parsed {
         self.advance(1);
         match self.peek() {
@@ -311,7 +311,7 @@ impl Parser<'_> {
                 Quotes::None => self.word(&mut word, Place { ends_at_brace: true, depth: depth + 1 }),
                 Quotes::Double => self.default_in_quotes(&mut word, depth + 1),
             };
-            // A brace never closed swallows the rest of the file: the line to name is its begin.
+            // An unclosed brace would include the rest of the file: the error names the line where it begins.
             read.map_err(|fault| if self.peek().is_none() { Fault { line: begin, ..fault } } else { fault })?;
             out.extend_from_slice(if value.is_empty() { &word } else { &value });
         } else {
@@ -417,12 +417,12 @@ impl Parser<'_> {
     }
 }
 
-/// Where a word stands.
+/// The position of a word.
 #[derive(Clone, Copy)]
 struct Place {
-    /// It is the default of a reference, which ends at `}` and may hold blanks.
+    /// The word is the default of a reference, which ends at `}` and may contain blanks.
     ends_at_brace: bool,
-    /// How many references it lies within.
+    /// The number of references around the word.
     depth: usize,
 }
 

@@ -1,5 +1,5 @@
-//! The server's firewall: who may try to connect to a jail's port. The listener asks the jail's list
-//! itself; a firewall turns strangers away before there is a connection.
+//! The server's firewall, which limits the addresses that may try to connect to a jail's port. The listener
+//! checks the jail's list itself; a firewall blocks strangers before there is a connection.
 //!
 //! Two back ends are written from the same [`Rules`]: a file that minifirewall sources
 //! (`FIREWALL_RULES`), and a table of our own in nftables (`FIREWALL=nftables`).
@@ -20,15 +20,15 @@ use crate::lock::Lock;
 
 const LOCK: &str = "firewall.rules";
 
-/// What is about to become of the jails' ports and addresses.
+/// A coming change of the jails' ports and addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
-    /// Jails that get these rules, whatever the disk says now.
+    /// Jails that get these rules, regardless of their files on disk.
     pub admit: Vec<JailRules>,
-    /// Jails whose rules go.
+    /// Jails whose rules are removed.
     pub forget: Vec<JailName>,
-    /// Jails whose rules are written once more as the disk says, even if nothing is different from
-    /// what the back end was told last.
+    /// Jails whose rules are rewritten from their files on disk, even if nothing has changed since the last
+    /// time.
     pub again: Vec<JailName>,
 }
 
@@ -38,31 +38,31 @@ impl Change {
         Change { admit: vec![rules], ..Change::default() }
     }
 
-    /// A jail's rules go.
+    /// A jail's rules are removed.
     pub fn forget(jail: &JailName) -> Change {
         Change { forget: vec![jail.clone()], ..Change::default() }
     }
 
-    /// These jails' rules are written once more.
+    /// The rules of these jails are rewritten.
     pub fn again(jails: Vec<JailName>) -> Change {
         Change { again: jails, ..Change::default() }
     }
 }
 
-/// What the back end will be told.
+/// The new rules for the back end.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "backend", rename_all = "lowercase")]
 pub enum Plan {
     /// No firewall is configured.
     None,
-    /// The rules file and what it will hold.
+    /// The rules file and its new contents.
     Minifirewall {
         /// `FIREWALL_RULES`.
         file: PathBuf,
-        /// What it holds; none where there is no such file.
+        /// The current contents; none if the file does not exist.
         #[serde(skip)]
         old: Option<Vec<u8>>,
-        /// What it is to hold, the administrator's lines included.
+        /// The new contents, including the administrator's lines.
         #[serde(skip)]
         new: Vec<u8>,
         /// The lines of the jails that the change is about.
@@ -75,7 +75,7 @@ pub enum Plan {
     },
 }
 
-/// What the back end will be told for this change, with nothing done yet.
+/// Prepares the new rules for this change, without doing anything.
 pub fn plan(settings: &Settings, change: &Change) -> Result<Plan> {
     match &settings.firewall {
         Firewall::None => Ok(Plan::None),
@@ -83,7 +83,7 @@ pub fn plan(settings: &Settings, change: &Change) -> Result<Plan> {
             // The file may be a link, which stays one.
             let file = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
             let old = file::read_if_there(&file)?;
-            // The lines of a jail whose port cannot be read stay.
+            // Lines of a jail whose port cannot be read are kept.
             let read = |jail: &JailName| JailRules::read(&Jail::new(settings, jail.clone())).ok();
             let mut admit = change.admit.clone();
             admit.extend(change.again.iter().filter_map(read));
@@ -92,7 +92,7 @@ pub fn plan(settings: &Settings, change: &Change) -> Result<Plan> {
             Ok(Plan::Minifirewall { file, old, new, rules })
         }
         Firewall::Nftables => {
-            // A jail whose port cannot be read has none that could be guarded.
+            // A jail whose port cannot be read has no port to protect.
             let (mut rules, _) = Rules::read(settings)?;
             for jail in &change.forget {
                 rules.remove(jail);
@@ -105,10 +105,10 @@ pub fn plan(settings: &Settings, change: &Change) -> Result<Plan> {
     }
 }
 
-/// Puts the rules for this change into force, then carries the change itself out with `act`. A firewall
-/// that refuses leaves everything as it was; where `act` fails, the rules are made what they were.
-/// Whoever changes ports, addresses or names of jails does it in `act`: it is one at a time on this
-/// server, so that the last one's rules are of what is on disk.
+/// Applies the rules for this change, then runs `act` to make the change itself. If the firewall fails,
+/// everything stays as it was; if `act` fails, the old rules are restored. Changes of ports, addresses or
+/// names of jails must be made in `act`: only one runs at a time on this server, so the rules always match
+/// the files on disk.
 pub fn change<T>(settings: &Settings, change: &Change, act: impl FnOnce(&Plan) -> Result<T>) -> Result<T> {
     if settings.firewall == Firewall::None {
         return act(&Plan::None);
@@ -120,13 +120,13 @@ pub fn change<T>(settings: &Settings, change: &Change, act: impl FnOnce(&Plan) -
     })?;
     act(&plan).inspect_err(|_| {
         if told {
-            // The error of `act` is the one to be told; `check-setup` finds what is left of this one.
+            // The error of `act` is reported; `check-setup` finds the effects of this one.
             let _ = untell(settings, &plan);
         }
     })
 }
 
-/// Tells the back end, and whether there was anything to tell.
+/// Writes the rules to the back end; returns whether there was anything to write.
 fn tell(plan: &Plan, again: bool) -> Result<bool> {
     match plan {
         Plan::None => Ok(false),
@@ -155,8 +155,8 @@ fn untell(settings: &Settings, told: &Plan) -> Result<()> {
     }
 }
 
-/// How the rules in force differ from those that the jails want, each in a few words; nothing where
-/// they agree or no firewall is configured. `bkctld firewall all` makes them agree.
+/// The differences between the rules in force and those of the jails, each in a few words; empty if they
+/// match or no firewall is configured. `bkctld firewall all` corrects them.
 pub fn differences(settings: &Settings) -> Result<Vec<String>> {
     if settings.firewall == Firewall::None {
         return Ok(Vec::new());

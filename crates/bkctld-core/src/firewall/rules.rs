@@ -1,4 +1,4 @@
-//! Which addresses may reach which jail's port: the value that both back ends are written from.
+//! The addresses that may reach each jail's port: both back ends are written from this value.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::error::{Error, JailContext, Result};
 use crate::jail::{self, AllowedAddresses, Jail, JailName, Port, SshdConfig};
 
-/// What one jail's port admits.
+/// The rule for one jail's port.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct JailRules {
     /// The jail.
@@ -18,7 +18,7 @@ pub struct JailRules {
 }
 
 impl JailRules {
-    /// As the jail's `sshd_config` says.
+    /// Reads the rule from the jail's `sshd_config`.
     pub fn read(jail: &Jail) -> Result<JailRules> {
         let read = || {
             let config = SshdConfig::read(jail)?;
@@ -32,7 +32,7 @@ impl JailRules {
     }
 }
 
-/// Below are the ports that only root can open: those of the server's own services.
+/// Lower ports can only be opened by root: they belong to the server's own services.
 const FIRST_PORT_OF_JAILS: u16 = 1024;
 
 /// The rules of all jails.
@@ -40,7 +40,8 @@ const FIRST_PORT_OF_JAILS: u16 = 1024;
 pub struct Rules(BTreeMap<JailName, JailRules>);
 
 impl Rules {
-    /// Of every jail in `JAILDIR`; and for each whose port or addresses cannot be read, why.
+    /// Reads the rules of every jail in `JAILDIR`, and the errors for jails whose port or addresses cannot be
+    /// read.
     pub fn read(settings: &Settings) -> Result<(Rules, Vec<Error>)> {
         let mut rules = Rules::default();
         let mut unreadable = Vec::new();
@@ -62,8 +63,8 @@ impl Rules {
         Ok((rules, unreadable))
     }
 
-    /// Why the rules of a jail of the first format are not believed: the client can write its own
-    /// `sshd_config` there, and would decide about a port of the server's, or of another jail.
+    /// The reason why the rules of a jail of the first format are not trusted: its client can write its own
+    /// `sshd_config`, and would control a port of the server or of another jail.
     fn stranger(&self, of_jail: &JailRules) -> Option<String> {
         if of_jail.port.get() < FIRST_PORT_OF_JAILS {
             return Some(format!("port {} is one of the server's own services", of_jail.port));
@@ -72,22 +73,22 @@ impl Rules {
         Some(format!("port {} is that of jail '{}'", of_jail.port, other.jail))
     }
 
-    /// Puts these in place of the jail's.
+    /// Replaces the rule of the jail.
     pub fn set(&mut self, rules: JailRules) {
         self.0.insert(rules.jail.clone(), rules);
     }
 
-    /// Takes the jail's away.
+    /// Removes the rule of the jail.
     pub fn remove(&mut self, jail: &JailName) {
         self.0.remove(jail);
     }
 
-    /// Each jail's, by name.
+    /// The rule of each jail, by name.
     pub fn iter(&self) -> impl Iterator<Item = &JailRules> {
         self.0.values()
     }
 
-    /// Those of this jail.
+    /// The rule of this jail.
     pub fn get(&self, jail: &JailName) -> Option<&JailRules> {
         self.0.get(jail)
     }

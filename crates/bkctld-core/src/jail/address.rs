@@ -10,32 +10,32 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::error::{Error, Result};
 use crate::text;
 
-/// An IPv4 or IPv6 address or network. Prints in its shortest form, a single address without
-/// prefix; what it prints is what `sshd` understands after `root@`.
+/// An IPv4 or IPv6 address or network. Prints in its shortest form, a single address without a prefix; `sshd`
+/// understands this form after `root@`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AllowedAddress(IpNet);
 
-/// `0.0.0.0/0`, which stands for everyone, IPv6 included, as it always has in the commands.
+/// `0.0.0.0/0`, which means everyone, including IPv6, as it always has in the commands.
 const EVERYONE: AllowedAddress = AllowedAddress(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)));
 
 impl AllowedAddress {
-    /// Whether this stands for every address there is.
+    /// Whether this means every address.
     pub fn is_everyone(self) -> bool {
         self == EVERYONE
     }
 
-    /// Whether a connection from this address is meant. An IPv4 address that arrives in its IPv6
-    /// form, as on a socket for both, is the IPv4 address.
+    /// Whether this includes a connection from this address. An IPv4 address in its IPv6 form, as on a socket
+    /// for both, counts as the IPv4 address.
     pub fn contains(self, address: IpAddr) -> bool {
         self.is_everyone() || self.0.contains(&address.to_canonical())
     }
 
-    /// The same as a network.
+    /// The address or network as a network.
     pub fn network(self) -> IpNet {
         self.0
     }
 
-    /// Whether this is an address or network of IPv6.
+    /// Whether this is an IPv6 address or network.
     pub fn is_ipv6(self) -> bool {
         matches!(self.0, IpNet::V6(_))
     }
@@ -62,7 +62,7 @@ impl FromStr for AllowedAddress {
                 shown()
             )));
         }
-        // sshd refuses such a line as a whole, and with it every login.
+        // sshd refuses the whole line, and with it every login.
         if net.trunc() != net {
             return Err(Error::Invalid(format!(
                 "'{}' has address bits beyond its prefix: write {} for the network or {} for the one address",
@@ -97,22 +97,23 @@ impl serde::Serialize for AllowedAddress {
     }
 }
 
-/// The addresses that one jail allows: never none, and everyone is never listed beside others.
+/// The addresses that one jail allows. The list is never empty, and everyone is never listed beside others.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct AllowedAddresses(Vec<AllowedAddress>);
 
 impl AllowedAddresses {
-    /// Every address there is.
+    /// The list that allows every address.
     pub fn everyone() -> AllowedAddresses {
         AllowedAddresses(vec![EVERYONE])
     }
 
-    /// The list of these; none where there is nothing in it. Duplicates go, and everyone among
-    /// them is everyone alone.
+    /// Creates a list; none if it would be empty. Duplicates are removed, and a list with everyone becomes
+    /// everyone alone.
     pub fn new(addresses: impl IntoIterator<Item = AllowedAddress>) -> Option<AllowedAddresses> {
         let mut list: Vec<AllowedAddress> = Vec::new();
-        // Beside the list, which keeps the order: the file may be a client's, and hold any number.
+        // A set beside the list, which keeps the order: the file may be written by a client, and have any
+        // number of entries.
         let mut known = HashSet::new();
         for address in addresses {
             if address.is_everyone() {
@@ -135,14 +136,13 @@ impl AllowedAddresses {
         self.0.iter().any(|allowed| allowed.contains(address))
     }
 
-    /// Each of them, in the order in which they were added.
+    /// The addresses, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = AllowedAddress> {
         self.0.iter().copied()
     }
 
-    /// The list after this change. Errors where the address to take away is not there, or is the
-    /// last one: an empty list would lock the client out, and everyone is a choice to be made in
-    /// so many words.
+    /// The list after this change. Fails if the address to remove is not in it, or is the last one: an empty
+    /// list would lock the client out, and allowing everyone must be an explicit choice.
     pub fn changed(&self, change: AddressChange) -> Result<AllowedAddresses> {
         match change {
             AddressChange::AllowEveryone => Ok(AllowedAddresses::everyone()),
@@ -177,7 +177,7 @@ impl AllowedAddresses {
     }
 }
 
-/// Separated by commas, as `status` shows them.
+/// The addresses separated by commas, as `status` shows them.
 impl fmt::Display for AllowedAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: Vec<String> = self.0.iter().map(AllowedAddress::to_string).collect();
@@ -185,14 +185,14 @@ impl fmt::Display for AllowedAddresses {
     }
 }
 
-/// What `ip J …` asks for.
+/// The change that `ip J …` requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressChange {
-    /// `all` or `0.0.0.0/0`.
+    /// Allow everyone: `all` or `0.0.0.0/0`.
     AllowEveryone,
-    /// `ADDR`.
+    /// Add an address: `ADDR`.
     Add(AllowedAddress),
-    /// `-ADDR`.
+    /// Remove an address: `-ADDR`.
     Remove(AllowedAddress),
 }
 

@@ -1,5 +1,5 @@
-//! What lies in a jail's directory besides its configuration: the directories and links that a
-//! session's root is put together from.
+//! The contents of a jail's directory besides its configuration: the directories and links from which the
+//! root of a session is assembled.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -34,8 +34,8 @@ const ROOT_DIRS: [(&str, u32); 12] = [
     ("proc", 0o555),
 ];
 
-/// Takes the jail from the server's other users, and makes what a start needs where it is missing: the programs that
-/// the jails share, and what the original did not make in a jail's root.
+/// Closes the jail to the server's other users, and creates missing parts that a start needs: the programs
+/// that the jails share, and directories that the original did not create in a jail's root.
 pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
     jail.close_to_others()?;
     let store = RuntimeStore::ready(settings)?;
@@ -43,10 +43,10 @@ pub fn make_ready(settings: &Settings, jail: &Jail) -> Result<()> {
     if complete { Ok(()) } else { lay_out(jail, &store) }
 }
 
-/// The directories of the jail's root by path, each after the one that it is in.
+/// The directories of the jail's root by path, parents first.
 fn root_dirs(jail: &Jail) -> impl Iterator<Item = (PathBuf, u32)> {
     let rootfs = jail.rootfs();
-    // Without the slash at the end, by which a link would be followed.
+    // Without the slash at the end, which would follow a link.
     ROOT_DIRS.into_iter().map(move |(name, mode)| match name {
         "" => (rootfs.clone(), mode),
         name => (rootfs.join(name), mode),
@@ -64,7 +64,7 @@ pub(crate) fn check_root(jail: &Jail) -> Result<()> {
     root_dirs(jail).try_for_each(|(dir, _)| check_dir(&dir))
 }
 
-/// Refuses what is there and is no directory, a link to one included.
+/// Refuses anything but a directory; a link to one is refused too.
 pub(crate) fn check_dir(path: &Path) -> Result<()> {
     if file::exists(path)? && !file_type(path).is_some_and(|kind| kind.is_dir()) {
         return Err(not_a_directory(path));
@@ -72,13 +72,13 @@ pub(crate) fn check_dir(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// For a name that must be a directory's.
+/// Refuses a name that is not a directory.
 pub(crate) fn not_a_directory(path: &Path) -> Error {
     Error::Refused(format!("{} is no directory, or a link to one: nothing was changed", text::path(path)))
 }
 
-/// Makes what a session's root needs, or mends it where something is missing. The programs that
-/// the original copied into the jail give way to links into the shared runtime.
+/// Creates the parts of a session's root, or repairs them if some are missing. The programs that the original
+/// copied into the jail are replaced by links into the shared runtime.
 ///
 /// # Errors
 /// [`Error::NoSuchJail`], where another command has renamed, archived or deleted it while the caller
@@ -95,8 +95,8 @@ pub fn lay_out(jail: &Jail, runtime: &RuntimeStore) -> Result<()> {
         file::make_private_dir(&dir, mode)?;
     }
     file::make_private_dir(&jail.data(), 0o755)?;
-    // Only what has no client yet is made in `var` by path: the client may turn names there into
-    // links, and a session makes what it misses by descriptor.
+    // In `var`, directories are created by path only while the jail has no client: a client may turn names
+    // there into links, so a session creates missing directories by descriptor.
     if !jail.var().exists() {
         make_var(&jail.var())?;
     }
@@ -150,13 +150,13 @@ fn link_programs(rootfs: &Path, runtime: &RuntimeStore) -> Result<()> {
     Ok(())
 }
 
-/// The original wrote `./usr/bin`; a container of its that runs must not be without for a moment.
+/// The original wrote `./usr/bin`; its running container must not lack the link for a moment.
 fn leads_to(link: &Path, target: &Path) -> bool {
     fs::read_link(link).is_ok_and(|found| found.strip_prefix(".").unwrap_or(&found) == target)
 }
 
-/// Deletes the programs that the original copied below `rootfs/usr`, which the runtime hides. The
-/// directory itself stays: sessions have the runtime mounted there, and lose it with the mount point.
+/// Deletes the programs that the original copied below `rootfs/usr`, which the runtime hides. The directory
+/// itself stays: it is the mount point of the runtime in running sessions.
 ///
 /// # Errors
 /// [`Error::Refused`] where `rootfs` is no directory. A link in place of `usr` is deleted, and a
@@ -186,7 +186,7 @@ fn open_no_link(path: &Path) -> Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path).context("cannot open", path)
 }
 
-/// Clients look here for what system they are on; the programs are the host's.
+/// Clients look here for the system that they are on; the programs are the server's.
 fn copy_os_release(rootfs: &Path) -> Result<()> {
     let source = Path::new("/etc/os-release");
     let content = file::read_if_there(source)?.unwrap_or_default();

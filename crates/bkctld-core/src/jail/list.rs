@@ -1,4 +1,4 @@
-//! Which jails there are, and which ports they have.
+//! Lists the jails and their ports.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +10,8 @@ use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::lock::Lock;
 
-/// The jails of `JAILDIR`, sorted by name. What bears no jail's name, and links, are no jails. A freshly
-/// mounted backup partition, on which the first `init` makes `JAILDIR`, has none.
+/// The jails of `JAILDIR`, sorted by name. Links, and entries whose name is not valid for a jail, are
+/// ignored. A freshly mounted backup partition, on which the first `init` makes `JAILDIR`, has no jails.
 pub fn list(settings: &Settings) -> Result<Vec<JailName>> {
     match settings.check_dirs() {
         Ok(missing) if missing.contains(&settings.jail_dir.as_path()) => Ok(Vec::new()),
@@ -19,8 +19,8 @@ pub fn list(settings: &Settings) -> Result<Vec<JailName>> {
     }
 }
 
-/// The same, but a `JAILDIR` that is not there is an error: for monitoring, to which a server whose jails
-/// were all deleted must not look like a new one.
+/// Like [`list`], but a missing `JAILDIR` is an error: to monitoring, a server whose jails were all deleted
+/// must not look like a new one.
 pub fn list_strictly(settings: &Settings) -> Result<Vec<JailName>> {
     let dir = &settings.jail_dir;
     let mut names = Vec::new();
@@ -37,7 +37,7 @@ pub fn list_strictly(settings: &Settings) -> Result<Vec<JailName>> {
     Ok(names)
 }
 
-/// Holds back every other choice of a port as long as it lives.
+/// The ports of all jails. While it lives, no other process can choose a port.
 #[derive(Debug)]
 pub struct Ports {
     taken: Vec<(Port, JailName)>,
@@ -45,7 +45,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Waits for the lock and reads which ports the jails have.
+    /// Waits for the lock and reads the ports of the jails.
     pub fn lock(settings: &Settings) -> Result<Ports> {
         let lock = Lock::take(&settings.lock_dir.join("ports"), || ())?;
         let mut taken = Vec::new();
@@ -61,11 +61,11 @@ impl Ports {
         Ok(Ports { taken, _lock: lock })
     }
 
-    /// The lowest port above those of all jails that no program of this server listens on; where there is
-    /// none above, the lowest free one.
+    /// The lowest port above those of all jails on which no program of this server listens; if there is none,
+    /// the lowest free one.
     ///
-    /// A program that takes the port between this and the start of the jail has it: `start` then fails and
-    /// says so. A jail that is off cannot hold its port.
+    /// If a program takes the port before the jail is started, `start` fails and says so. A jail that is off
+    /// cannot reserve its port.
     pub fn next_free(&self) -> Result<Port> {
         let taken = self.taken.iter().map(|(port, _)| *port).collect();
         next_free(&taken, &listening_ports()?).ok_or_else(|| {
@@ -73,13 +73,13 @@ impl Ports {
         })
     }
 
-    /// The jail that has the port.
+    /// The jail that has this port.
     pub fn owner(&self, port: Port) -> Option<&JailName> {
         self.taken.iter().find(|(taken, _)| *taken == port).map(|(_, name)| name)
     }
 }
 
-/// See [`Ports::next_free`]: the ports that the jails have, and those that are listened on.
+/// Implements [`Ports::next_free`] on the ports of the jails and the ports on which programs listen.
 fn next_free(taken: &BTreeSet<Port>, listening: &BTreeSet<Port>) -> Option<Port> {
     let free = |port: &Port| !taken.contains(port) && !listening.contains(port);
     let above = match taken.last() {

@@ -10,20 +10,20 @@ use crate::error::{IoContext, Result};
 /// `TCP_LISTEN` in the kernel's `tcp_states.h`.
 const LISTEN: &str = "0A";
 
-/// One table for each version of IP. That of this thread, whose network need not be the process's.
+/// One table for each version of IP, of this thread, whose network may differ from that of the process.
 const TABLES: [&str; 2] = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
 
-/// The ports that are taken by whoever listens on them, on whatever address: a jail listens on all
-/// addresses. To bind each port as a trial was rejected: for that moment nobody else could take it.
+/// The ports on which any program listens, on any address, because a jail listens on all addresses. Binding
+/// each port as a trial was rejected: for that moment nobody else could use it.
 ///
 /// # Errors
-/// A table that is there cannot be read.
+/// An existing table cannot be read.
 pub fn listening_ports() -> Result<BTreeSet<Port>> {
     let mut ports = BTreeSet::new();
     for table in TABLES {
         match fs::read_to_string(table) {
             Ok(text) => ports.extend(ports_of(&text)),
-            // A kernel without IPv6.
+            // The kernel does not support IPv6.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error).context("cannot read", table),
         }

@@ -11,7 +11,7 @@ use crate::error::Error;
 pub struct JailName(String);
 
 impl JailName {
-    /// The most bytes that a name has: Linux's limit for a host name (`HOST_NAME_MAX`).
+    /// The maximum length of a name in bytes: Linux's limit for a host name (`HOST_NAME_MAX`).
     pub const MAX_LEN: usize = 64;
 
     /// The name as text.

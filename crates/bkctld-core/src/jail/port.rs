@@ -14,22 +14,22 @@ impl Port {
     /// The port of a server's first jail.
     pub const FIRST: Port = Port(2222);
 
-    /// The port of this number; none for 0, which stands for any.
+    /// The port with this number; none for 0, which means any port.
     pub fn new(number: u16) -> Option<Port> {
         (number > 0).then_some(Port(number))
     }
 
-    /// The number.
+    /// The number of the port.
     pub fn get(self) -> u16 {
         self.0
     }
 
-    /// This one and every higher one.
+    /// This port and all higher ones.
     pub fn and_above(self) -> impl Iterator<Item = Port> {
         (self.0..=u16::MAX).map(Port)
     }
 
-    /// The next higher one, unless this is the last.
+    /// The next higher port, unless this is the last.
     pub fn next(self) -> Option<Port> {
         self.0.checked_add(1).map(Port)
     }

@@ -1,5 +1,5 @@
-//! Which jails run, told by their locks alone: also of those whose data is out of reach, because the backup
-//! partition is gone.
+//! Finds the jails that run, by their locks alone, including jails whose data is out of reach because the
+//! backup partition is missing.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -23,8 +23,7 @@ impl Jail {
     }
 }
 
-/// The jails of which some process runs and that are not among these, sorted: their directories are not
-/// where they should be.
+/// The jails of which a process runs and that are not among these, sorted: their directories are missing.
 pub fn running_without_data(settings: &Settings, listed: &[JailName]) -> Result<Vec<JailName>> {
     let path = &settings.lock_dir;
     let Some(dir) = lock_dir::open(path)? else { return Ok(Vec::new()) };

@@ -1,5 +1,5 @@
-//! Configuration at its old places gets its new ones: `CONFDIR/J` becomes `CONFDIR/J.d/incs_policy`,
-//! and the local template `inc.tpl` becomes `incs_policy.tpl`.
+//! Moves configuration from its old paths to the new ones: `CONFDIR/J` becomes `CONFDIR/J.d/incs_policy`, and
+//! the local template `inc.tpl` becomes `incs_policy.tpl`.
 
 use std::fs;
 use std::io;
@@ -16,39 +16,39 @@ use crate::jail::Jail;
 use crate::template::Template;
 use crate::text;
 
-/// The name that the template of policies had.
+/// The old name of the template of policies.
 const OLD_TEMPLATE: &str = "inc.tpl";
 
-/// What has to be done about a jail's configuration.
+/// The upgrade that a jail's configuration needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upgrade {
-    /// About its policy.
+    /// The upgrade of its policy.
     pub policy: PolicyUpgrade,
     /// Whether a `check_policy` is made from its template.
     pub check_policy: bool,
 }
 
-/// What has to be done about a jail's policy.
+/// The upgrade that a jail's policy needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyUpgrade {
-    /// Nothing: it is at its new place, with a link at the old one.
+    /// Nothing: the policy is at its new path, with a link at the old one.
     Done,
-    /// The file moves, and a link takes its old place.
+    /// The file moves, and a link replaces it.
     Move,
-    /// The link is made; the file is at its new place.
+    /// Only the link is made; the file is at its new path.
     Link,
-    /// There is no policy, at neither place.
+    /// There is no policy at either path.
     Missing,
-    /// At the old place there is a link of the administrator's, which is followed as before.
+    /// At the old path there is a link of the administrator, which is still followed.
     OwnLink,
 }
 
 impl Upgrade {
-    /// Looks at what there is.
+    /// Finds out which upgrade is needed.
     ///
     /// # Errors
-    /// Where each place has a policy, and they differ: the one at the new place is in use, and
-    /// nobody else can say which of them is meant.
+    /// Fails if the two paths have different policies: the new one is in use, and only the administrator
+    /// knows which is right.
     pub fn plan(jail: &Jail) -> Result<Upgrade> {
         let policy = plan_policy(jail).for_jail(jail.name())?;
         let check_policy = !jail.check_policy().exists();
@@ -103,8 +103,8 @@ fn plan_policy(jail: &Jail) -> Result<PolicyUpgrade> {
     Ok(PolicyUpgrade::Move)
 }
 
-/// Refuses whatever has the new name and is not the same policy: a link that leads nowhere or a directory
-/// would leave the jail without any, once the old name is a link to it.
+/// Refuses anything under the new name that is not the same policy: a dangling link or a directory would
+/// leave the jail without a policy once the old path is a link to it.
 fn refuse_another(old: &Path, new: &Path) -> Result<()> {
     if !file::exists(new)? {
         return Ok(());
@@ -126,8 +126,8 @@ fn refuse_another(old: &Path, new: &Path) -> Result<()> {
     )))
 }
 
-/// A second name for the file rather than a rename, so that there is no moment without a policy; and
-/// no copy, because checks go by the time of its last change.
+/// A hard link instead of a rename, so that there is always a policy; and not a copy, because checks use the
+/// time of its last change.
 fn link_to_new_place(jail: &Jail) -> Result<()> {
     let (old, new) = (jail.legacy_policy(), jail.incs_policy());
     match fs::hard_link(old, &new) {
@@ -149,14 +149,14 @@ fn put_link(jail: &Jail) -> Result<()> {
     fs::rename(&aside, old).context("cannot rename to", old)
 }
 
-/// What has to be done about the administrator's template of policies.
+/// The upgrade that the administrator's template of policies needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateUpgrade {
     /// Nothing.
     Done,
-    /// It gets its new name.
+    /// The template is renamed.
     Rename,
-    /// There is one under each name; that under the new one is in use.
+    /// Both names exist; the new one is in use.
     Both,
 }
 
@@ -228,7 +228,7 @@ mod tests {
         fs::write(jail.legacy_policy(), "+%Y-%m-%d.-0day\n").unwrap();
         fs::create_dir(jail.conf_dir()).unwrap();
         link_to_new_place(&jail).unwrap();
-        // A crash here, and one after the link beside was made.
+        // Covers a crash here, and one after the temporary link was made.
         symlink("x", settings.conf_dir.join(".bkctld-new-web")).unwrap();
         let plan = Upgrade::plan(&jail).unwrap();
         assert_eq!(plan.policy, PolicyUpgrade::Move);

@@ -1,5 +1,5 @@
-//! The calendar of a rule: a pattern that is filled with today's date, and a distance back from
-//! what it gives.
+//! The calendar of a rule: a pattern that is filled in with today's date, and a distance to go back from the
+//! result.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use jiff::civil::Date;
 /// A unit of the distance that a rule goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// A day.
+    /// One day.
     Day,
     /// Seven days.
     Week,
@@ -20,7 +20,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The unit of this name, singular or plural, in any case, as GNU date takes it.
+    /// The unit with this name, singular or plural, in upper or lower case, as accepted by GNU date.
     pub(super) fn named(name: &str) -> Option<Unit> {
         let name = name.to_ascii_lowercase();
         match name.strip_suffix('s').unwrap_or(&name) {
@@ -32,7 +32,7 @@ impl Unit {
         }
     }
 
-    /// The most of this unit that a rule may go back: about a thousand years. More is a typing
+    /// The maximum number of this unit that a rule may go back: about a thousand years. More is a typing
     /// error, and would leave the calendar.
     pub(super) fn most(self) -> u32 {
         match self {
@@ -55,20 +55,20 @@ impl fmt::Display for Unit {
     }
 }
 
-/// How far a rule goes back.
+/// The distance that a rule goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Distance {
-    /// How many of the unit.
+    /// The number of units.
     pub count: u32,
-    /// The unit.
+    /// The unit of the distance.
     pub unit: Unit,
 }
 
 impl Distance {
-    /// The day that lies this far before `date`; none where the calendar does not reach so far.
+    /// The day that is this far before `date`; none if the calendar does not reach that far.
     ///
-    /// Months are GNU date's: the number of the month changes, and a day that this month does not
-    /// have runs over into the next one (2026-03-31 less a month is 2026-03-03). Calendar
+    /// Months are calculated as by GNU date: only the number of the month changes, and a day that this month
+    /// does not have runs over into the next one (2026-03-31 minus one month is 2026-03-03). Calendar
     /// libraries stop at the end of the month instead, which would keep another inc.
     pub fn before(self, date: Date) -> Option<Date> {
         let count = i64::from(self.count);
@@ -78,7 +78,7 @@ impl Distance {
             Unit::Month => months_before(date, count),
             Unit::Year => months_before(date, 12 * count),
         };
-        // The year 0 and those before it have no name that an inc could bear.
+        // No inc can have a name in the year 0 or before.
         day.ok().filter(|day| day.year() >= 1)
     }
 }
@@ -107,8 +107,8 @@ enum Field {
 }
 
 impl Pattern {
-    /// Reads the pattern, without its `+`. An error tells which conversion is not known, or that
-    /// no day of a year makes it a date.
+    /// Parses the pattern, without its `+`. The error names an unknown conversion, or says that the pattern
+    /// is not a date on any day of a year.
     pub(super) fn parse(text: &str) -> Result<Pattern, String> {
         let mut pieces = Vec::new();
         let mut chars = text.chars();
@@ -145,8 +145,8 @@ impl Pattern {
         }
     }
 
-    /// The date that the pattern gives when filled with today's; none where that date does not
-    /// exist, such as the 31st of a shorter month.
+    /// The date that the pattern gives when filled in with today's date; none if that date does not exist,
+    /// such as the 31st of a shorter month.
     pub(super) fn on(&self, today: Date) -> Option<Date> {
         read_date(&self.fill(today))
     }
@@ -174,10 +174,10 @@ impl Pattern {
         out
     }
 
-    /// Looks at each day of a leap year and of another: a pattern that is a date on none of them
-    /// never is.
+    /// Tries each day of a leap year and of another year: a pattern that is not a date on any of them never
+    /// is.
     fn is_ever_a_date(&self) -> bool {
-        // Each piece gives a character at least, and no date has more than YYYY-MM-DD.
+        // Each piece gives at least one character, and no date is longer than YYYY-MM-DD.
         if self.0.len() > "YYYY-MM-DD".len() {
             return false;
         }
@@ -197,8 +197,8 @@ fn fields(fields: &[Field], separator: char) -> Vec<Piece> {
     pieces
 }
 
-/// Reads what a pattern gave as GNU date does: `Y-M-D`, `Y/M/D`, `M/D/Y`, `YYYYMMDD`, `YYMMDD`.
-/// Its other forms (names of months, a time alone) depend on the language or are no date.
+/// Parses the filled-in pattern like GNU date: `Y-M-D`, `Y/M/D`, `M/D/Y`, `YYYYMMDD`, `YYMMDD`. Its other
+/// forms (names of months, a time alone) depend on the language or are not dates.
 fn read_date(text: &str) -> Option<Date> {
     let parts =
         |separator| -> Option<[&str; 3]> { text.split(separator).collect::<Vec<_>>().try_into().ok() };

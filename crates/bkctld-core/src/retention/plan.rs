@@ -1,4 +1,4 @@
-//! What becomes of each inc, and why, before anything is done.
+//! The plan of a retention: the fate of each inc and the reason, before anything is done.
 
 use std::fmt;
 
@@ -10,37 +10,37 @@ use crate::inc::IncName;
 /// The fate of each inc of one jail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Oldest first.
+    /// The fates, oldest inc first.
     pub decisions: Vec<Decision>,
 }
 
 /// The fate of one inc.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The inc.
+    /// The inc that is kept or deleted.
     pub inc: IncName,
-    /// Why it stays or goes.
+    /// The reason why it is kept or deleted.
     pub reason: Reason,
 }
 
-/// Why an inc stays or goes; prints as one line.
+/// The reason why an inc is kept or deleted; prints as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Stays: these rules keep its day.
+    /// Kept: these rules keep its day.
     Rules(Vec<Rule>),
-    /// Stays: it is dated after today. The original deletes it, which after a jump of the clock
-    /// back would take the newest copies.
+    /// Kept: it is dated after today. The original deletes such incs, which would be the newest ones after
+    /// the clock has jumped back.
     AfterToday,
-    /// Stays: this rule names no date today, so what it would keep is not known.
+    /// Kept: the date of this rule does not exist today, so the days that it would keep are unknown.
     NoDateToday(Rule),
-    /// Goes: no rule keeps its day.
+    /// Deleted: no rule keeps its day.
     NoRule,
     /// Goes: the policy has no rule at all, and the administrator insisted.
     EmptyPolicy,
 }
 
 impl Decision {
-    /// Whether the inc stays.
+    /// Whether the inc is kept.
     pub fn keeps(&self) -> bool {
         match self.reason {
             Reason::Rules(_) | Reason::AfterToday | Reason::NoDateToday(_) => true,
@@ -50,11 +50,11 @@ impl Decision {
 }
 
 impl Plan {
-    /// What the policy says of these incs. `today` is read once for a run, so that one that goes
-    /// over midnight does not judge one jail by another day than the next.
+    /// Decides the fate of these incs by the policy. `today` is read once per run, so that a run over
+    /// midnight judges all jails by the same day.
     ///
-    /// A rule without a date keeps everything this time: GNU date printed nothing for it, and the
-    /// empty pattern that the original then searched for matched every inc.
+    /// A rule without a date keeps everything: GNU date printed nothing for it, and the empty pattern for
+    /// which the original then searched matched every inc.
     pub fn new(policy: &Policy, incs: &[IncName], today: Date) -> Plan {
         let dates: Vec<(Option<Date>, &Rule)> =
             policy.rules().iter().map(|rule| (rule.date(today), rule)).collect();
@@ -74,17 +74,17 @@ impl Plan {
         })
     }
 
-    /// Everything goes: an empty policy, carried out because the administrator insisted (`-f`).
+    /// Deletes everything: an empty policy, applied because the administrator insisted (`-f`).
     pub fn without_rules(incs: &[IncName]) -> Plan {
         Plan::by(incs, |_| Reason::EmptyPolicy)
     }
 
-    /// The incs that stay, oldest first.
+    /// The incs that are kept, oldest first.
     pub fn kept(&self) -> impl Iterator<Item = IncName> {
         self.decisions.iter().filter(|decision| decision.keeps()).map(|decision| decision.inc)
     }
 
-    /// The incs that go, oldest first.
+    /// The incs that are deleted, oldest first.
     pub fn deleted(&self) -> impl Iterator<Item = IncName> {
         self.decisions.iter().filter(|decision| !decision.keeps()).map(|decision| decision.inc)
     }

@@ -1,4 +1,4 @@
-//! Which files of a collection the server has in another version by now.
+//! Finds files of a collection that have changed on the server.
 
 use std::fs::{self, Metadata};
 use std::io::{self, BufRead, BufReader};
@@ -9,8 +9,8 @@ use super::RuntimeStore;
 use crate::error::{IoContext, Result};
 
 impl RuntimeStore {
-    /// The server's files that differ from the copies of them which new sessions get, after an upgrade
-    /// of packages. One that the server has no more is none of them.
+    /// The server's files that differ from their copies in the current runtime, after an upgrade of packages.
+    /// Files that the server no longer has are not included.
     pub fn changed_on_the_server(&self) -> Result<Vec<PathBuf>> {
         let mut changed = Vec::new();
         changed_below(&self.current(), Path::new("usr"), &mut changed)?;
@@ -37,7 +37,7 @@ fn changed_below(root: &Path, below: &Path, changed: &mut Vec<PathBuf>) -> Resul
     Ok(())
 }
 
-/// The file that the copy is of: at the same place, or right below the root where the server has not
+/// The file from which the copy was made: at the same path, or directly below the root if the server has not
 /// merged its `/usr`.
 fn on_the_server(below: &Path) -> Option<(PathBuf, Metadata)> {
     let candidates = [Some(below), below.strip_prefix("usr").ok()];
@@ -52,8 +52,8 @@ fn differs(copy: (&Path, &Metadata), source: (&Path, &Metadata)) -> io::Result<b
     if copy.1.len() != source.1.len() {
         return Ok(true);
     }
-    // Installing a file sets its ctime, whatever its mtime. One that was there before the copy was
-    // made is what was copied, so that most often nothing has to be read.
+    // Installing a file sets its ctime, whatever its mtime is. A file that is older than its copy is the
+    // copied one, so in most cases nothing has to be read.
     if (source.1.ctime(), source.1.ctime_nsec()) < (copy.1.mtime(), copy.1.mtime_nsec()) {
         return Ok(false);
     }

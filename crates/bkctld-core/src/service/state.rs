@@ -1,5 +1,5 @@
-//! What a listener says of itself, in `LOCKDIR/J.state.json`. Only who holds the listener's lock is
-//! to be believed: the file stays behind after a crash.
+//! The state of a listener in `LOCKDIR/J.state.json`. It is valid only while a process holds the listener's
+//! lock: the file remains after a crash.
 
 use std::path::PathBuf;
 
@@ -16,11 +16,11 @@ pub struct ListenerState {
     pub pid: u32,
     /// The port that it listens on.
     pub port: u16,
-    /// Counts starts and reloads, so that who asks for one can tell when it is done.
+    /// A count of starts and reloads, by which a process that requests one can tell when it is done.
     pub generation: u64,
-    /// Why the last reload changed nothing; none when it worked.
+    /// The reason why the last reload changed nothing; none if it worked.
     pub error: Option<String>,
-    /// Why nothing bounds what the jail's sessions take of memory; none where something does.
+    /// The reason why nothing limits the memory of the jail's sessions; none if there is a limit.
     #[serde(default)]
     pub unbounded: Option<String>,
 }
@@ -46,7 +46,7 @@ impl ListenerState {
         file::replace(&path(jail), 0o644, &text)
     }
 
-    /// What the last listener of the jail has written.
+    /// The state that the last listener of the jail has written.
     pub fn read(jail: &Jail) -> Result<Option<ListenerState>> {
         let text = file::read_if_there(&path(jail))?;
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))

@@ -1,4 +1,4 @@
-//! A text file that lines are appended to by several processes, and that never outgrows its limit.
+//! A text file to which several processes append lines, and which never exceeds its limit.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -9,16 +9,16 @@ use crate::error::{IoContext, Result};
 use crate::file;
 use crate::lock::Lock;
 
-/// So many bytes are read at once where the newest lines are looked for.
+/// The number of bytes that are read at once in search of the newest lines.
 const BLOCK: u64 = 32 << 10;
 
-/// Appends one line (given without its end). When the file has reached `limit` bytes it becomes
-/// `FILE.1`, replacing the one before, so that both together stay below twice the limit.
+/// Appends one line (without its line end). A file that has reached `limit` bytes becomes `FILE.1` and
+/// replaces the previous one, so that both together stay below twice the limit.
 pub(super) fn append(path: &Path, limit: u64, line: &str) -> Result<()> {
     if let Some(dir) = path.parent() {
         file::make_private_dir(dir, 0o700)?;
     }
-    // Whoever renames must not do so between another's open and write.
+    // No process may rename the file between another's open and write.
     let _lock = Lock::take_beside(&path.with_extension("lock"))?;
     let mut file = open(path)?;
     let len = file.seek(SeekFrom::End(0)).context("cannot read", path)?;
@@ -27,7 +27,7 @@ pub(super) fn append(path: &Path, limit: u64, line: &str) -> Result<()> {
         file = open(path)?;
     }
     let mut text = String::with_capacity(line.len() + 2);
-    // A crash of the machine may have left half a line; it must not swallow this one.
+    // A crash of the machine may have left half a line, to which this one must not be joined.
     if len > 0 && len < limit && last_byte(&mut file, len).context("cannot read", path)? != b'\n' {
         text.push('\n');
     }
@@ -43,8 +43,8 @@ pub(super) fn newest_first(path: &Path) -> Result<impl Iterator<Item = String> +
     Ok(older.into_iter().chain(newer).rev())
 }
 
-/// What `look` makes of the newest line of which it makes something. Reads no more than that takes:
-/// mostly it is among the last lines of megabytes, and there are hundreds of jails.
+/// The first result that `look` returns, beginning with the newest line. Reads only as far as needed: usually
+/// the result is among the last lines of megabytes, and there are hundreds of jails.
 pub(super) fn find_newest<T>(path: &Path, mut look: impl FnMut(&str) -> Option<T>) -> Result<Option<T>> {
     for path in [path, &older(path)] {
         let mut file = match File::open(path) {
@@ -60,7 +60,7 @@ pub(super) fn find_newest<T>(path: &Path, mut look: impl FnMut(&str) -> Option<T
 
 fn find_backwards<T>(file: &mut File, look: &mut impl FnMut(&str) -> Option<T>) -> io::Result<Option<T>> {
     let mut before = file.seek(SeekFrom::End(0))?;
-    // The line whose begin is not read yet.
+    // The end of a line whose beginning has not been read yet.
     let mut rest = Vec::new();
     while before > 0 {
         let start = before.saturating_sub(BLOCK);
@@ -162,7 +162,7 @@ mod tests {
         for at in [0, 1, all.len() - 1] {
             assert_eq!(find(&all[at]), (Some(all[at].clone()), all[..=at].to_vec()));
         }
-        // Longer than a block, and without an end.
+        // A line that is longer than a block.
         fs::write(&path, format!("first\n{}\nlast", "y".repeat(100_000))).unwrap();
         let (found, seen) = find("first");
         assert_eq!((found.as_deref(), seen.len(), seen[1].len()), (Some("first"), 3, 100_000));

@@ -1,4 +1,4 @@
-//! What sshd says, line by line, with the time and the session.
+//! The log of sshd's messages, line by line, with the time and the session.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use crate::error::Result;
 use crate::jail::Jail;
 use crate::text;
 
-/// The log's size in bytes at which it is put aside; one older file is kept.
+/// The size in bytes at which the log is rotated; one older file is kept.
 const LOG_LIMIT: u64 = 1 << 20;
-/// The same of the log of connections without a login.
+/// The same limit for the log of connections without a login.
 const LOG_LIMIT_WITHOUT_LOGIN: u64 = 256 << 10;
-/// What one session may write into it, in bytes. A client can write to sshd's standard error, and
-/// must not be able to push everything else out of the log.
+/// The maximum number of bytes that one session may write to the log. A client can write to sshd's standard
+/// error, and must not be able to displace all other lines.
 const SESSION_LIMIT: usize = 64 << 10;
 /// The longest line, in bytes; sshd's own are shorter than 1 KiB.
 const LINE_LIMIT: usize = 1024;
@@ -30,12 +30,12 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    /// For the session of this id.
+    /// A log for the session with this id.
     pub fn new(jail: &Jail, session: &str) -> LogWriter {
         LogWriter { path: path(jail), limit: LOG_LIMIT, session: session.to_owned(), left: SESSION_LIMIT }
     }
 
-    /// For one without a login: in a file of its own, because there may be any number of them.
+    /// A log for a connection without a login, in a separate file, because there may be any number of them.
     pub fn without_login(jail: &Jail, session: &str) -> LogWriter {
         LogWriter {
             path: path_without_login(jail),
@@ -44,8 +44,8 @@ impl LogWriter {
         }
     }
 
-    /// Appends a line, made printable and shortened, and returns it as it was written without time
-    /// and session. `None` where the session has written too much already.
+    /// Appends a line, made printable and shortened, and returns it without time and session. `None` if the
+    /// session has written too much already.
     pub fn append(&mut self, now: Timestamp, line: &[u8]) -> Result<Option<String>> {
         if self.left == 0 {
             return Ok(None);
@@ -65,17 +65,17 @@ impl LogWriter {
     }
 }
 
-/// The jail's SSH log, newest line first: `TIME SESSION TEXT`, the time in UTC. With what connections without a
-/// login have left, in the order of time.
+/// The jail's SSH log, newest line first: `TIME SESSION TEXT`, with the time in UTC. Lines of connections
+/// without a login are merged in by time.
 pub fn log_newest_first(jail: &Jail) -> Result<impl Iterator<Item = String> + use<>> {
     let others = journal::newest_first(&path_without_login(jail))?;
     let mut lines: Vec<String> = journal::newest_first(&path(jail))?.chain(others).collect();
-    // A session's first lines are written when it logs in or ends, after those of others perhaps.
+    // The first lines of a session are written when it logs in or ends, possibly after later lines of others.
     lines.sort_by(|a, b| time_of(b).cmp(time_of(a)));
     Ok(lines.into_iter())
 }
 
-/// The time of a line: all have one form, so that they compare as text.
+/// The time of a line; all times have the same format, so they compare as text.
 fn time_of(line: &str) -> &str {
     line.split(' ').next().unwrap_or_default()
 }

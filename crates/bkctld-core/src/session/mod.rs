@@ -1,5 +1,5 @@
-//! What the server knows of a jail's sessions: records that the session's monitor writes outside
-//! of the client's reach, and that `status` and `log` read.
+//! The server's knowledge about a jail's sessions: records that a session's monitor writes out of the
+//! client's reach, and that `status` and `log` read.
 
 mod journal;
 mod log;

@@ -11,66 +11,66 @@ use crate::text;
 /// One connection that reached sshd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
-    /// Unique within the jail: the begin in microseconds since 1970 and the monitor's pid.
+    /// The id, unique within the jail: the start in microseconds since 1970, and the monitor's pid.
     pub id: String,
-    /// When the connection was accepted.
+    /// The time at which the connection was accepted.
     pub begin: Timestamp,
-    /// When the last process of the session was gone; none while it is active.
+    /// The time at which the last process of the session ended; none while the session is active.
     pub end: Option<Timestamp>,
-    /// Where the client connected from.
+    /// The address of the client.
     pub source: IpAddr,
     /// The client's port.
     pub source_port: u16,
-    /// When somebody logged in; none before that. None, too, in what earlier versions have written.
+    /// The time of the login; none before it, and in records of earlier versions.
     #[serde(default)]
     pub login: Option<Timestamp>,
-    /// The SHA-256 fingerprint of the key that logged in; none before that, or without it.
+    /// The SHA-256 fingerprint of the key that logged in; none before the login, or without a key.
     pub key: Option<String>,
-    /// What the client did; none as long as it started nothing.
+    /// The kind of the session; none while no program has been started.
     pub kind: Option<Kind>,
-    /// The command line of that, printable and shortened.
+    /// The command line of the program of that kind, printable and shortened.
     pub command: Option<String>,
-    /// The exit status of that; none while it runs, or when it was killed.
+    /// The exit status of that program; none while it runs, or if it was killed.
     pub exit: Option<u8>,
     /// Bytes of the connection from the client, as TCP counted them.
     pub bytes_in: u64,
     /// Bytes of the connection to the client that it acknowledged.
     pub bytes_out: u64,
-    /// How the session ended; none while it is active.
+    /// The way in which the session ended; none while it is active.
     pub ending: Option<Ending>,
-    /// Every program that sshd started for the client, in their order, as far as there is room. None of them
-    /// in what earlier versions have written, and where the client started nothing.
+    /// Every program that sshd started for the client, in order, as far as they fit. Empty in records of
+    /// earlier versions, and if the client started none.
     #[serde(default)]
     pub programs: Vec<Program>,
-    /// How many more it started, for which there was no room.
+    /// The number of further programs, which did not fit.
     #[serde(default)]
     pub more_programs: u64,
 }
 
-/// One program that sshd started for the client: a shell with a command, or a login shell. What that starts in
-/// its turn is not looked at.
+/// One program that sshd started for the client: a shell with a command, or a login shell. Programs that it
+/// starts itself are not examined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    /// What it is.
+    /// The kind of the program.
     pub kind: Kind,
     /// Its command line, printable and shortened.
     pub command: String,
-    /// Its exit status; none while it runs, or when it was killed.
+    /// Its exit status; none while it runs, or if it was killed.
     pub exit: Option<u8>,
     /// Bytes of the connection from the client while it ran, as TCP counted them; 0 while it runs.
     pub bytes_in: u64,
 }
 
-/// How many programs a record lists.
+/// The maximum number of programs in a record.
 const PROGRAMS: usize = 16;
-/// Bytes of all their command lines together: the finished records are bounded, and a client must not be able
-/// to push older ones out with few sessions.
+/// The maximum size of all their command lines together: the finished records are bounded, and a client must
+/// not be able to displace older ones with a few sessions.
 const COMMANDS: usize = 1024;
-/// The longest of them, in bytes.
+/// The maximum size of one command line, in bytes.
 const COMMAND: usize = 512;
 
 impl SessionRecord {
-    /// The record of a session that begins: nothing but where it comes from is known.
+    /// The record of a new session, of which only the source is known.
     pub fn begun(id: String, begin: Timestamp, source: SocketAddr) -> SessionRecord {
         SessionRecord {
             id,
@@ -91,13 +91,13 @@ impl SessionRecord {
         }
     }
 
-    /// Whether somebody logged in. Earlier versions noted the key and the program only.
+    /// Whether somebody logged in. Records of earlier versions have only the key and the program.
     pub fn had_login(&self) -> bool {
         self.login.is_some() || self.key.is_some() || self.kind.is_some()
     }
 
-    /// Adds a program that sshd starts, and returns its place among the listed ones; none if there was no room
-    /// for it. The session is for the program of the greatest kind, of several the first.
+    /// Adds a program that sshd starts, and returns its index in the list; none if it did not fit. The
+    /// session has the kind of its greatest program, the first of several.
     pub fn started(&mut self, kind: Kind, command: &[u8]) -> Option<usize> {
         let used: usize = self.programs.iter().map(|program| program.command.len()).sum();
         let left = COMMANDS.saturating_sub(used).min(COMMAND);
@@ -118,7 +118,7 @@ impl SessionRecord {
         Some(self.programs.len() - 1)
     }
 
-    /// Notes how the program at this place ended, and how many bytes came while it ran.
+    /// Records the exit status of the program with this index, and the number of bytes received while it ran.
     pub fn exited(&mut self, at: usize, status: u8, bytes_in: u64) {
         let Some(program) = self.programs.get_mut(at) else { return };
         program.exit = Some(status);
@@ -129,10 +129,10 @@ impl SessionRecord {
         }
     }
 
-    /// Whether the session brought files and its program ended well: one rsync that wrote into the jail,
-    /// nothing else on its connection, and bytes that came while it ran. Of SFTP and scp it is not known whether
-    /// they brought or fetched, or whether all arrived; of several programs, what the others did to the
-    /// files.
+    /// Whether the session was a successful push: one rsync that wrote into the jail, no other program on its
+    /// connection, and bytes received while it ran. For SFTP and scp it is unknown whether they sent or
+    /// fetched files, and whether all of them arrived; with several programs, it is unknown what the others
+    /// did to the files.
     pub fn is_successful_push(&self) -> bool {
         match self.programs.as_slice() {
             [] => self.was_successful_push(),
@@ -141,7 +141,7 @@ impl SessionRecord {
         }
     }
 
-    /// Whether an rsync that was to write into the jail has failed.
+    /// Whether an rsync that should write into the jail has failed.
     pub fn is_failed_push(&self) -> bool {
         match self.programs.as_slice() {
             [] => self.kind == Some(Kind::RsyncPush) && !self.was_successful_push(),
@@ -149,8 +149,8 @@ impl SessionRecord {
         }
     }
 
-    /// The same by the words of earlier versions, whose records have only one program: what they took for a
-    /// push stays one, else every jail would seem to have none on the day of the upgrade.
+    /// Judges a record of an earlier version, which has only one program: a push by its rules remains one, or
+    /// every jail would seem to have none on the day of the upgrade.
     fn was_successful_push(&self) -> bool {
         match self.kind {
             Some(Kind::RsyncPush) => ended_well(self.exit),
@@ -190,26 +190,26 @@ impl Program {
     }
 }
 
-/// What rsync calls vanished files (24) is the client's own living on while it is read.
+/// rsync's exit status for vanished files (24) means that the client went on working while it was read.
 fn ended_well(exit: Option<u8>) -> bool {
     matches!(exit, Some(0 | 24))
 }
 
-/// What a session was for. Ordered: where a session starts several programs, the greatest counts.
+/// The kind of a session or program. Ordered: if a session starts several programs, it has the greatest kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An interactive shell.
     Shell,
-    /// Some command, or several in one line.
+    /// A command, or several on one line.
     Command,
     /// The old scp protocol (the new one is SFTP).
     Scp,
     /// SFTP, and scp since OpenSSH 9.
     Sftp,
-    /// rsync sends files out of the jail.
+    /// An rsync that reads files from the jail.
     RsyncPull,
-    /// rsync writes files into the jail.
+    /// An rsync that writes files into the jail.
     RsyncPush,
 }
 
@@ -227,7 +227,7 @@ impl Kind {
     }
 }
 
-/// How a session ended.
+/// The way in which a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
@@ -235,7 +235,7 @@ pub enum Ending {
     Closed,
     /// Nobody logged in.
     Refused,
-    /// `stop`, `restart` or the like ended it.
+    /// A command such as `stop` or `restart` ended it.
     Stopped,
     /// A process of it was killed, or its monitor died.
     Killed,

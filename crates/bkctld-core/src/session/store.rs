@@ -1,8 +1,8 @@
-//! Records on disk, below the jail's state directory: `active/ID.json` as long as a session lasts,
-//! a line of `finished.jsonl` afterwards. What had no login is only counted then.
+//! Records on disk, below the jail's state directory: `active/ID.json` while a session lasts, then a line of
+//! `finished.jsonl`. Sessions without a login are only counted at their end.
 //!
-//! The session's monitor holds a lock on its active record. A record that nobody holds belongs to
-//! a monitor that died, so whoever reads it moves it to the finished ones as killed.
+//! The session's monitor holds a lock on its active record. A record that nobody holds belongs to a dead
+//! monitor, so whoever reads it moves it to the finished ones, as killed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -18,15 +18,15 @@ use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::jail::Jail;
 
-/// The size in bytes at which the finished records are put aside: some thousand sessions.
+/// The size in bytes at which the finished records are rotated: some thousand sessions.
 const FINISHED_LIMIT: u64 = 1 << 20;
 
-/// The record of a session that is going on, in the hands of its monitor.
+/// The record of an active session, held by its monitor.
 #[derive(Debug)]
 pub struct ActiveSession {
     finished: PathBuf,
     path: PathBuf,
-    /// Whose lock says that the session goes on.
+    /// The file whose lock says that the session is active.
     held: File,
 }
 
@@ -41,7 +41,7 @@ impl ActiveSession {
         Ok(ActiveSession { finished: finished_path(jail), path, held: file })
     }
 
-    /// Replaces the record.
+    /// Replaces the record on disk.
     pub fn update(&mut self, record: &SessionRecord) -> Result<()> {
         self.held = write_locked(&self.path, record)?;
         Ok(())
@@ -54,7 +54,7 @@ impl ActiveSession {
     }
 }
 
-/// The sessions that are going on, oldest first. Moves what dead monitors left to the finished ones.
+/// The active sessions, oldest first. Moves the records of dead monitors to the finished ones.
 pub fn active(jail: &Jail) -> Result<Vec<SessionRecord>> {
     let dir = active_dir(jail);
     let entries = match fs::read_dir(&dir) {
@@ -75,24 +75,24 @@ pub fn active(jail: &Jail) -> Result<Vec<SessionRecord>> {
     Ok(records)
 }
 
-/// The session with a login that ended last.
+/// The last finished session with a login.
 pub fn last_finished(jail: &Jail) -> Result<Option<SessionRecord>> {
     active(jail)?;
-    // A line that is no record is what a crash of the machine left of one.
+    // A line that cannot be parsed was left by a crash of the machine.
     journal::find_newest(&finished_path(jail), |line| serde_json::from_str(line).ok())
 }
 
-/// What the records tell of a jail's backups.
+/// The state of a jail's backups according to the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushes {
-    /// When the last session ended that brought files and whose program ended well.
+    /// The end of the last successful push.
     pub last_successful: Option<Timestamp>,
-    /// Whether an rsync that was to bring files has failed since, or ever where none has succeeded.
+    /// Whether a push has failed since, or ever if none has succeeded.
     pub failed: bool,
 }
 
-/// Looks through the finished records, newest first, for the last push that worked. A monitor that
-/// died leaves its record to [`active`]; one more killed session changes nothing here.
+/// Searches the finished records, newest first, for the last successful push. A monitor that died leaves its
+/// record to [`active`]; one more killed session changes nothing here.
 pub fn pushes(jail: &Jail) -> Result<Pushes> {
     let mut failed = false;
     let found = journal::find_newest(&finished_path(jail), |line| {
@@ -105,12 +105,12 @@ pub fn pushes(jail: &Jail) -> Result<Pushes> {
     Ok(Pushes { last_successful: last.map(|record| record.end.unwrap_or(record.begin)), failed })
 }
 
-/// The last session that brought files and whose program ended well, however many followed.
+/// The last successful push, however many sessions followed it.
 pub fn last_push(jail: &Jail) -> Result<Option<SessionRecord>> {
     if let Some(record) = kept_push(jail)? {
         return Ok(Some(record));
     }
-    // Of sessions before it was kept by itself, or when a crash of the machine spoilt it.
+    // For sessions before this file existed, or after a crash of the machine damaged it.
     journal::find_newest(&finished_path(jail), |line| {
         let record: SessionRecord = serde_json::from_str(line).ok()?;
         record.is_successful_push().then_some(record)
@@ -122,8 +122,8 @@ fn kept_push(jail: &Jail) -> Result<Option<SessionRecord>> {
     Ok(kept.and_then(|content| serde_json::from_slice(&content).ok()))
 }
 
-/// Where the last push that worked is kept by itself: whoever can connect can make so many sessions that
-/// it is lost from the finished ones, which are bounded.
+/// The separate file of the last successful push. The finished records are bounded, and anybody who can
+/// connect can make enough sessions to displace it there.
 fn last_push_path(finished: &Path) -> PathBuf {
     finished.with_file_name("last-push.json")
 }
@@ -136,8 +136,8 @@ fn finished_path(jail: &Jail) -> PathBuf {
     jail.state_dir().join("finished.jsonl")
 }
 
-/// Writes the file beside its place, locks it, and renames it there, so that whoever opens the
-/// record finds it whole and locked. Not synced: after a crash of the machine the session is over.
+/// Writes a temporary file, locks it and renames it into place, so that whoever opens the record finds it
+/// complete and locked. It is not synced, because after a crash of the machine the session is over.
 fn write_locked(path: &Path, record: &SessionRecord) -> Result<File> {
     let new = path.with_extension("new");
     let write = || -> std::io::Result<File> {
@@ -150,7 +150,7 @@ fn write_locked(path: &Path, record: &SessionRecord) -> Result<File> {
     write().context("cannot write", path)
 }
 
-/// Keeps what is left of a session that has ended.
+/// Moves the record of an ended session to the finished ones.
 fn finish(finished: &Path, record: &SessionRecord) -> Result<()> {
     match finished.parent() {
         Some(dir) if !record.had_login() => {
@@ -170,7 +170,7 @@ fn append_finished(path: &Path, record: &SessionRecord) -> Result<()> {
     Ok(())
 }
 
-/// The record if its session goes on.
+/// The record, if its session is active.
 fn read_active(jail: &Jail, path: &Path) -> Result<Option<SessionRecord>> {
     let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     let file = match File::open(path) {
@@ -190,8 +190,8 @@ fn read_active(jail: &Jail, path: &Path) -> Result<Option<SessionRecord>> {
         Err(TryLockError::Error(error)) => return Err(error).context("cannot lock", path),
         Ok(()) => {}
     }
-    // An update may have put a new file at this path since it was opened; the lock of the old one
-    // then says nothing. The same after another reader has moved it.
+    // An update may have replaced the file at this path since it was opened, so the lock of the old one means
+    // nothing. The same is true if another reader has moved it.
     let here = file.metadata().context("cannot read", path)?;
     match fs::metadata(path) {
         Ok(now)
@@ -309,7 +309,7 @@ mod tests {
         let push = SessionRecord { kind: Some(Kind::RsyncPush), exit: Some(0), ..record.clone() };
         append_finished(&finished_path(&jail), &push).unwrap();
         let failed = SessionRecord { exit: Some(12), ..push.clone() };
-        // More than both files of the finished ones hold.
+        // More than both files of finished records can hold.
         let many = 2 * FINISHED_LIMIT as usize / serde_json::to_string(&failed).unwrap().len() + 2;
         for _ in 0..many {
             append_finished(&finished_path(&jail), &failed).unwrap();

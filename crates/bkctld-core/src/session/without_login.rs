@@ -1,5 +1,5 @@
-//! Connections without a login: anybody who reaches the port can make many, so they are counted, and their
-//! log lies in a file of its own, where they push no session out.
+//! Connections without a login. Anybody who reaches the port can make many of them, so they are only counted,
+//! and have their own log, in which they cannot displace the lines of real sessions.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,40 +12,41 @@ use crate::file;
 use crate::jail::Jail;
 use crate::lock::Lock;
 
-/// What is known of a jail's connections without a login.
+/// Counts of a jail's connections without a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithoutLogin {
-    /// When the first of them ended that is counted here.
+    /// The end of the first counted connection.
     pub since: Timestamp,
-    /// How many reached sshd and ended without a login.
+    /// The number of connections that reached sshd and ended without a login.
     pub connections: u64,
-    /// How many were refused before that: an address that is not allowed, a limit, a penalty.
+    /// The number of connections that were refused earlier: an address that is not allowed, a limit, a
+    /// penalty.
     pub refused: u64,
-    /// When the last of both ended.
+    /// The end of the last connection of either kind.
     pub last: Timestamp,
-    /// Where that came from.
+    /// The address of that last connection.
     pub last_source: IpAddr,
 }
 
-/// The count; none where there was no such connection.
+/// Reads the counts; none if there was no such connection.
 pub fn without_login(jail: &Jail) -> Result<Option<WithoutLogin>> {
     read(&path(jail.state_dir()))
 }
 
-/// Counts connections that the listener has refused, of which the last came from there.
+/// Counts connections that the listener has refused, the last of them from this address.
 pub fn count_refused(jail: &Jail, number: u64, now: Timestamp, source: IpAddr) -> Result<()> {
     file::make_private_dir(jail.state_dir(), 0o700)?;
     add(jail.state_dir(), [0, number], now, source)
 }
 
-/// Counts one that reached sshd.
+/// Counts a connection that reached sshd.
 pub(super) fn count_connection(state_dir: &Path, now: Timestamp, source: IpAddr) -> Result<()> {
     add(state_dir, [1, 0], now, source)
 }
 
 fn add(state_dir: &Path, [connections, refused]: [u64; 2], now: Timestamp, source: IpAddr) -> Result<()> {
     let path = path(state_dir);
-    // Each monitor is a process of its own.
+    // Each monitor is a separate process.
     let _lock = Lock::take_beside(&path.with_extension("lock"))?;
     let before = read(&path)?;
     let count = WithoutLogin {
@@ -60,7 +61,7 @@ fn add(state_dir: &Path, [connections, refused]: [u64; 2], now: Timestamp, sourc
     file::replace_with(&path, 0o600, &text, file::Sync::Later)
 }
 
-/// What a crash of the machine has spoilt counts from nothing again.
+/// If a crash of the machine has damaged the file, counting starts again.
 fn read(path: &Path) -> Result<Option<WithoutLogin>> {
     let text = file::read_if_there(path)?;
     Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
     use crate::Settings;
 
-    /// A lock beside the count is no lock of `LOCKDIR`, which has to be root's alone.
+    /// The lock beside the count is not in `LOCKDIR`, which must be root's alone.
     #[test]
     fn connections_are_counted_where_a_group_may_write_to_the_state_too() {
         use std::os::unix::fs::PermissionsExt;

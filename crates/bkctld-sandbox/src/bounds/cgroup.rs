@@ -1,9 +1,9 @@
-//! A control group for the sessions of one jail, where no service manager has made one: what all of them take
-//! together of memory (descriptors and pipes are memory, too) and processes stays within bounds.
+//! A control group for the sessions of one jail, if no service manager has made one. It limits the memory
+//! (including that of descriptors and pipes) and the processes of all of them together.
 //!
-//! It lies below the group that the listener itself is in, so that whoever has put that within bounds keeps the
-//! last word. Version 1 is made at any place; version 2 only at the root, as everywhere else a group that has
-//! processes cannot have groups with bounds.
+//! It is made below the listener's own group, so that the limits of that group still apply. In version 1 it
+//! can be made anywhere, in version 2 only at the root, because elsewhere a group with processes cannot have
+//! child groups with limits.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 
 use bkctld_core::JailName;
 
-/// So many groups of one name are looked at for a free one. There are several where servers in namespaces of
-/// their own share a hierarchy, and while the sessions of a listener that died still end.
+/// The number of groups of one name that are tried. There are several if servers in separate namespaces share
+/// a hierarchy, and while the sessions of a dead listener still end.
 const NAMES: u32 = 64;
 
-/// What is bounded, with the files that say so in version 1 and in version 2.
+/// The limited resources, with their files in version 1 and in version 2.
 const BOUNDS: [(&str, &str, &str); 2] =
     [("memory", "memory.limit_in_bytes", "memory.max"), ("pids", "pids.max", "pids.max")];
 
-/// The group, which goes with this value.
+/// The group, which is removed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     /// One directory in version 2, one for each controller in version 1.
@@ -29,12 +29,12 @@ pub(crate) struct Cgroup {
 #[derive(Debug)]
 struct Group {
     dir: PathBuf,
-    /// Whose lock says that the group is in use.
+    /// The file whose lock says that the group is in use.
     _held: File,
 }
 
 impl Cgroup {
-    /// Makes the group, or says why there can be none.
+    /// Makes the group, or returns the reason why this is impossible.
     pub(crate) fn make(jail: &JailName, processes: u64) -> Result<Cgroup, String> {
         let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
         let bounds = [half_of_memory(&read("/proc/meminfo")?)?, processes];
@@ -47,7 +47,7 @@ impl Cgroup {
         Ok(Cgroup { groups })
     }
 
-    /// Changes how many processes there may be.
+    /// Changes the maximum number of processes.
     pub(crate) fn set_processes(&self, processes: u64) -> io::Result<()> {
         self.groups
             .iter()
@@ -56,7 +56,7 @@ impl Cgroup {
             .try_for_each(|file| fs::write(file, processes.to_string()))
     }
 
-    /// Puts the calling process into it, and so all that it starts from now on.
+    /// Moves the calling process into the group, and thereby all processes that it starts from now on.
     pub(crate) fn enter(&self) -> io::Result<()> {
         self.groups.iter().try_for_each(|group| fs::write(group.dir.join("cgroup.procs"), "0"))
     }
@@ -71,7 +71,7 @@ impl Group {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
                 _ => {}
             }
-            // Another one may take it or remove it between these steps; then the next is as good.
+            // Another listener may take or remove it between these steps; then the next one is used.
             let Ok(held) = File::open(&dir) else { continue };
             if held.try_lock().is_err() {
                 continue;
@@ -87,12 +87,12 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // One in which something still ends is found and used by the next listener.
+        // The next listener finds and uses a group in which processes are still ending.
         let _ = fs::remove_dir(&self.dir);
     }
 }
 
-/// Where a group is made.
+/// The parent directory of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     dir: PathBuf,
@@ -101,7 +101,7 @@ struct Place {
 }
 
 impl Place {
-    /// In version 2 a group has the controllers that its parent hands on.
+    /// In version 2, a group has the controllers that its parent passes on.
     fn delegate(&self) -> Result<(), String> {
         if self.controller.is_some() {
             return Ok(());
@@ -122,14 +122,15 @@ impl Place {
     }
 }
 
-/// Half of the machine's memory, in bytes: as much as the unit has where systemd is.
+/// Half of the machine's memory, in bytes: the same limit as in the unit under systemd.
 fn half_of_memory(meminfo: &str) -> Result<u64, String> {
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
     let kilobytes: Option<u64> = total.and_then(|total| total.trim().parse().ok());
     kilobytes.map(|total| total * 512).ok_or_else(|| "/proc/meminfo does not tell the memory".to_owned())
 }
 
-/// Where groups with these controllers can be made, by the mounts and the groups of the calling process.
+/// The directories in which groups with these controllers can be made, according to the mounts and the groups
+/// of the calling process.
 fn places(mountinfo: &str, cgroup: &str) -> Result<Vec<Place>, String> {
     // Number, controllers, path.
     let own = |wanted: &dyn Fn(&str) -> bool| {
@@ -161,7 +162,7 @@ fn places(mountinfo: &str, cgroup: &str) -> Result<Vec<Place>, String> {
 }
 
 struct Mount<'a> {
-    /// What of the hierarchy is mounted.
+    /// The mounted part of the hierarchy.
     root: &'a str,
     point: &'a str,
     kind: &'a str,
@@ -169,7 +170,7 @@ struct Mount<'a> {
 }
 
 impl Mount<'_> {
-    /// Where the group of this path is seen.
+    /// The directory of the group with this path.
     fn dir_of(&self, path: &str) -> Option<PathBuf> {
         let below = Path::new(path).strip_prefix(self.root).ok()?;
         Some(Path::new(self.point).join(below))
@@ -206,7 +207,7 @@ mod tests {
         let v2 = [place("/sys/fs/cgroup", None)];
         for (mounts, own, expected) in [
             (V1, "9:pids:/\n4:memory:/box/a\n0::/\n", Some(&v1[..])),
-            // What of the hierarchy is mounted does not have the own group.
+            // The mounted part of the hierarchy does not contain our own group.
             (V1, "9:pids:/\n4:memory:/other\n", None),
             (V2, "0::/\n", Some(&v2)),
             (V2, "0::/user.slice/session-1.scope\n", None),

@@ -1,4 +1,4 @@
-//! The ids of the server that a jail's users have, and the user namespace that maps them.
+//! The server's ids of a jail's users, and the user namespace that maps them.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -17,26 +17,26 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-/// The lowest id that jails get: above all that distributions, containers and directory services
-/// hand out.
+/// The lowest id for jails: above all ids that distributions, containers and directory services assign.
 const FIRST: u32 = 0x8000_0000;
 /// Ids of one range.
 const LEN: u32 = 0x1_0000;
-/// How many ranges there are. One less than fit: the last would hold 4294967295, which is no id.
+/// The number of ranges. One less than would fit, because the last would contain 4294967295, which is not an
+/// id.
 const SLOTS: u16 = 0x7fff;
 
-/// A range that no other running jail has, and its user namespace.
+/// A range that no other running jail uses, and its user namespace.
 #[derive(Debug)]
 pub(crate) struct IdRange {
     base: u32,
     namespace: OwnedFd,
-    /// Inherited by monitors and inits, so that the range stays taken as long as one of them lives.
+    /// The lock, inherited by monitors and inits, so that the range stays reserved while one of them lives.
     _lock: Lock,
 }
 
 impl IdRange {
-    /// Takes a free range; the same port gets the same one where it can. All users of the range together may
-    /// have so many processes.
+    /// Takes a free range, if possible the same one for the same port. The limit applies to the processes of
+    /// all users of the range together.
     pub(crate) fn take(lock_dir: &Path, port: Port, processes: u64) -> Result<IdRange> {
         for step in 0..SLOTS {
             let slot = ((u32::from(port.get()) + u32::from(step)) % u32::from(SLOTS)) as u16;
@@ -49,12 +49,12 @@ impl IdRange {
         Err(Error::Refused(format!("all {SLOTS} ranges of ids are in use")))
     }
 
-    /// Another namespace of this range, with another bound.
+    /// Makes another namespace of this range, with another limit.
     pub(crate) fn bounded(&self, processes: u64) -> Result<OwnedFd> {
         make_namespace(self.base, processes)
     }
 
-    /// Has new sessions enter this namespace. Processes of those that run count for both.
+    /// Lets new sessions enter this namespace. Processes of running sessions count for both.
     pub(crate) fn change_to(&mut self, bounded: OwnedFd) {
         self.namespace = bounded;
     }
@@ -79,10 +79,10 @@ fn map(base: u32) -> String {
 
 /// Makes the namespace in a child, which it outlives as a descriptor.
 ///
-/// The child becomes the range's root first: the kernel counts all processes of a user namespace, whoever they
-/// are in it, as processes of the user who made it, and holds them to the limit which that user had then
-/// (RLIMIT_NPROC; `user_namespaces(7)`). Made by root, it would have none: the limit that a session
-/// sets for itself counts for each user by itself, and the jail has four billion.
+/// The child becomes the range's root first: the kernel counts all processes of a user namespace, whichever
+/// users they have in it, as processes of the user who made it, and applies the limit that this user had then
+/// (RLIMIT_NPROC; `user_namespaces(7)`). Made by root, the namespace would have no limit: one that a session
+/// sets for itself applies to each user separately, and the jail has four billion.
 fn make_namespace(base: u32, processes: u64) -> Result<OwnedFd> {
     let fail = |what: &str, error: std::io::Error| {
         Error::Refused(format!("cannot make a user namespace: {what}: {error}"))
@@ -109,13 +109,13 @@ fn make_namespace(base: u32, processes: u64) -> Result<OwnedFd> {
         (Err(error), _) => Err(fail("its process died", error)),
     };
     drop(let_go);
-    // It ends by itself once the pipe closes, and at the latest now.
+    // The child ends when the pipe closes, at the latest now.
     let _ = kill_process(child, Signal::KILL);
     let _ = waitpid(Some(child), WaitOptions::empty());
     namespace
 }
 
-/// Gives up root, but not the capabilities: not every server lets a user make a namespace.
+/// Gives up root, but not the capabilities, because some servers do not let users make namespaces.
 fn become_bounded(base: u32, processes: u64) -> std::io::Result<()> {
     setrlimit(Resource::Nproc, Rlimit { current: Some(processes), maximum: Some(processes) })?;
     let sets = capabilities(None)?;

@@ -1,4 +1,4 @@
-//! How much the sessions of one jail take together.
+//! Limits for all sessions of one jail together.
 
 pub(crate) mod cgroup;
 pub(crate) mod id_range;
@@ -14,35 +14,35 @@ const PROCESSES_EACH: u64 = 16;
 const MIN_PROCESSES: u64 = 512;
 /// Descriptors of one process, where the kernel has plenty.
 const MAX_FILES: u64 = 1024;
-/// What sshd and rsync need in any case.
+/// The minimum for sshd and rsync.
 const MIN_FILES: u64 = 128;
 
-/// What bounds the sessions of a jail.
+/// The limits for the sessions of a jail.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     /// Processes of all users of the jail together.
     pub(crate) processes: u64,
     /// Descriptors of one process.
     pub(crate) files: u64,
-    /// The control group that bounds memory; none where systemd does, or nobody can.
+    /// The control group that limits memory; none under systemd, or if it cannot be made.
     pub(crate) cgroup: Option<Cgroup>,
 }
 
 impl Bounds {
-    /// For a jail with these limits, on a server that has so many descriptors for all.
+    /// The limits for a jail with these settings, on a server with this many descriptors.
     pub(crate) fn new(limits: &SessionLimits, all_files: u64, cgroup: Option<Cgroup>) -> Bounds {
         let processes = processes(limits);
         Bounds { processes, files: files(processes, all_files), cgroup }
     }
 }
 
-/// How many processes the jail may have.
+/// The maximum number of processes of the jail.
 pub(crate) fn processes(limits: &SessionLimits) -> u64 {
     (PROCESSES_EACH * u64::from(limits.per_jail.get())).max(MIN_PROCESSES)
 }
 
-/// So many that one jail gets an eighth of what the kernel has (`fs.file-max`), as long as that is enough to
-/// work with.
+/// The number of descriptors with which one jail gets an eighth of the kernel's (`fs.file-max`), if that is
+/// enough to work with.
 fn files(processes: u64, all_files: u64) -> u64 {
     (all_files / 8 / processes).clamp(MIN_FILES, MAX_FILES)
 }

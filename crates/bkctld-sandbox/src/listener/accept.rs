@@ -1,4 +1,4 @@
-//! Who gets a session.
+//! Decides which connections get a session.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
@@ -10,20 +10,20 @@ use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
 use crate::sandbox::sshd;
 
-/// Whether the list lets this address in.
+/// Whether the list allows this address.
 pub(crate) fn is_allowed(allowed: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     sshd::everyone(allowed) || allowed.iter().any(|net| net.contains(&address))
 }
 
-/// Whether penalties are not for this address.
+/// Whether this address is exempt from penalties.
 pub(crate) fn is_exempt(exempt: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     exempt.iter().any(|net| net.contains(&address))
 }
 
-/// What counts as one source: an IPv4 address, or an IPv6 network of 64 bits, all of whose addresses
-/// one machine can have.
+/// The source of an address: an IPv4 address, or an IPv6 network of 64 bits, because one machine can have all
+/// of its addresses.
 pub(crate) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -34,7 +34,7 @@ pub(crate) fn source(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A source as it is told: of IPv6 the network that it is.
+/// The text of a source; an IPv6 source is shown as its network.
 pub(crate) fn shown(source: IpAddr) -> String {
     match source {
         IpAddr::V4(address) => address.to_string(),
@@ -42,7 +42,7 @@ pub(crate) fn shown(source: IpAddr) -> String {
     }
 }
 
-/// Why one more session from this source is too many, in words for the client; none if it is not.
+/// The reason, in words for the client, why one more session from this source is too many; none if it is not.
 pub(crate) fn too_many(limits: &SessionLimits, running: &[IpAddr], source: IpAddr) -> Option<&'static str> {
     let from_source = running.iter().filter(|other| **other == source).count();
     if running.len() >= limits.per_jail.get() as usize {
@@ -52,16 +52,16 @@ pub(crate) fn too_many(limits: &SessionLimits, running: &[IpAddr], source: IpAdd
         .then_some("too many sessions from this address at once, try again later")
 }
 
-/// What a client is told whose source has a penalty.
+/// The text for a client whose source has a penalty.
 pub(crate) fn penalty(left: Duration) -> String {
     let seconds = left.as_secs() + 1;
     format!("too many connections without a login from this address, try again in {seconds} s")
 }
 
-/// Tells an SSH client why it is not served, in a way that it shows, and ends our side.
+/// Sends an SSH client the reason why it is refused, in a form that it displays, and shuts our side down.
 pub(crate) fn refuse(socket: BorrowedFd<'_>, why: &str) {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    // A client that is gone needs no reason.
+    // The client may be gone.
     let _ = send(socket, &refusal(why), flags);
     let _ = shutdown(socket, Shutdown::Write);
 }

@@ -1,5 +1,6 @@
-//! Penalties for sources that connect and never log in: what OpenSSH has as PerSourcePenalties since 9.8, for
-//! any OpenSSH, and here because each connection has an sshd of its own, which knows nothing of the others.
+//! Penalties for sources that connect and never log in, like OpenSSH's PerSourcePenalties since 9.8, but for
+//! any OpenSSH. They are kept here because each connection has its own sshd, which knows nothing about the
+//! others.
 //!
 //! Each such connection adds to the time until which its source gets no more; nothing happens to a source
 //! before that adds up to [`MIN`], so that a wrong key, or a probe of monitoring once a minute, goes unpunished. Costs
@@ -12,24 +13,25 @@ use std::time::{Duration, Instant};
 
 /// A source is refused once its penalties add up to more than this.
 const MIN: Duration = Duration::from_secs(15);
-/// The most for a source from which somebody has logged in within [`KNOWN_FOR`].
+/// The maximum for a source from which somebody has logged in within [`KNOWN_FOR`].
 const MAX_OF_KNOWN: Duration = Duration::from_secs(30);
 const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// So many sources are remembered, with about 64 bytes each. Where they are more, those go whose time is up
-/// soonest: somebody with many addresses must not have everybody else refused, which OpenSSH calls permissive.
+/// The maximum number of sources, with about 64 bytes each. If there are more, those whose time is up first
+/// are dropped: somebody with many addresses must not get everybody else refused. OpenSSH calls this
+/// permissive.
 const MAX_SOURCES: usize = 4096;
 
-/// What a connection did instead of logging in.
+/// The behaviour of a connection that did not log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offence {
     /// It did not even try.
     NoAttempt,
     /// It tried, with a wrong key or user.
     FailedLogin,
-    /// It stayed until sshd's patience (`LoginGraceTime`) was at its end.
+    /// It stayed until the end of sshd's `LoginGraceTime`.
     GraceExceeded,
-    /// It had sshd killed by a signal.
+    /// It caused sshd to be killed by a signal.
     Crash,
 }
 
@@ -46,7 +48,7 @@ impl Offence {
         })
     }
 
-    /// The exit code by which a monitor tells its listener.
+    /// The exit code with which a monitor reports it to its listener.
     pub(crate) fn exit_code(self) -> i32 {
         match self {
             Offence::NoAttempt => 10,
@@ -56,13 +58,13 @@ impl Offence {
         }
     }
 
-    /// What such an exit code says.
+    /// The offence of an exit code.
     pub(crate) fn from_exit_code(code: i32) -> Option<Offence> {
         Offence::ALL.into_iter().find(|offence| offence.exit_code() == code)
     }
 
-    /// What a line of sshd's before the login says, if anything. Whatever a client's words are, sshd puts its
-    /// own before them.
+    /// The offence in a line of sshd before the login, if any. Whatever a client sends, sshd puts its own
+    /// words first.
     pub(crate) fn told_by(line: &[u8]) -> Option<Offence> {
         let has = |words: &[u8]| line.windows(words.len()).any(|window| window == words);
         if line.starts_with(b"Timeout before authentication") {
@@ -81,7 +83,7 @@ impl Offence {
 #[derive(Clone, Copy, Debug)]
 struct Penalty {
     until: Instant,
-    /// Whether it was ever enough to refuse the source; it is refused until the end then.
+    /// Whether it was ever enough to refuse the source, which is then refused until the end.
     active: bool,
 }
 
@@ -89,19 +91,19 @@ struct Penalty {
 #[derive(Debug, Default)]
 pub(crate) struct Penalties {
     sources: HashMap<IpAddr, Penalty>,
-    /// When somebody logged in from there last.
+    /// The time of the last login from there.
     known: HashMap<IpAddr, Instant>,
 }
 
 impl Penalties {
-    /// How long this source gets no session yet; none if it may have one.
+    /// The remaining time for which this source gets no session; none if it may have one.
     pub(crate) fn left(&self, source: IpAddr, now: Instant) -> Option<Duration> {
         let penalty = self.sources.get(&source).filter(|penalty| penalty.active)?;
         Some(penalty.until.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
-    /// Adds what a connection costs its source, up to `max`; zero is none at all. Returns for how long the
-    /// source is refused, if it was not before.
+    /// Adds the cost of a connection to its source, up to `max`; with zero there are no penalties. Returns
+    /// the time for which the source is refused, if it was not refused before.
     pub(crate) fn add(
         &mut self,
         source: IpAddr,
@@ -134,7 +136,7 @@ impl Penalties {
     }
 }
 
-/// Makes room for one more: away with those whose time is up, else with the one whose is up soonest.
+/// Makes room for one more: drops those whose time is up, or else the one whose time is up first.
 fn make_room<T>(
     map: &mut HashMap<IpAddr, T>,
     newcomer: &IpAddr,

@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// One socket and where it listens.
+/// One socket and its address.
 #[derive(Debug)]
 pub(crate) struct ListeningSocket {
     pub(crate) address: SocketAddr,
@@ -48,8 +48,8 @@ pub(crate) fn listen_on(open: &mut Vec<ListeningSocket>, port: Port, addresses: 
         Err(error) => {
             stay.extend(old.unwrap_or_default());
             if overlaps {
-                // These were ours a moment ago; one that has left the server since must not take the
-                // others along.
+                // These were ours a moment ago; an address that has left the server since must not prevent
+                // the others.
                 stay.extend(old_addresses.iter().filter_map(|address| open_all(&[*address]).ok()).flatten());
             }
             *open = stay;
@@ -63,7 +63,7 @@ fn open_all(addresses: &[SocketAddr]) -> Result<Vec<ListeningSocket>> {
     for &address in addresses {
         match open_one(address) {
             Ok(fd) => sockets.push(ListeningSocket { address, fd }),
-            // A server without IPv6 has no "every address" of it.
+            // A server without IPv6 has no wildcard address for it.
             Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
                 if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {}
             Err(Errno::ADDRINUSE) => {
@@ -83,10 +83,10 @@ fn open_one(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-    // Else a restart would have to wait for connections of the last listener to be forgotten.
+    // Otherwise a restart would have to wait until connections of the last listener are forgotten.
     set_socket_reuseaddr(&fd, true)?;
     if address.is_ipv6() {
-        // So that IPv4 clients come with IPv4 addresses, which the lists speak of.
+        // IPv4 clients must arrive with IPv4 addresses, which the lists contain.
         set_ipv6_v6only(&fd, true)?;
     }
     bind(&fd, &address)?;

@@ -8,7 +8,7 @@ use bkctld_core::error::{IoContext, Result};
 
 /// The file that this process was started from.
 pub(crate) struct Program {
-    /// Where it was at the start. Later the kernel only tells that the file is gone.
+    /// The path at the start. Later the kernel only reports that the file is gone.
     pub(crate) path: PathBuf,
 }
 
@@ -18,7 +18,7 @@ impl Program {
         Ok(Program { path })
     }
 
-    /// Whether there is another file in its place. One that is gone without another is not replaced.
+    /// Whether another file has replaced it. A missing file is not a replacement.
     pub(crate) fn is_replaced(&self) -> bool {
         match (std::fs::metadata("/proc/self/exe"), std::fs::metadata(&self.path)) {
             (Ok(running), Ok(there)) => is_another(&running, &there),

@@ -1,4 +1,4 @@
-//! What monitor and init tell each other, over a socket that also shows either the other's death.
+//! The messages between monitor and init, over a socket that also shows each of them the other's death.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -16,11 +16,11 @@ const LIMIT: usize = 2048;
 /// A message.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Init: the descriptor that tells of programs; they are about to start.
+    /// Init: the descriptor that reports programs, which are about to start.
     Notifications(OwnedFd),
-    /// Init: the sandbox could not be made, and why.
+    /// Init: the sandbox could not be made, for this reason.
     Failed(String),
-    /// Init: served, but the administrator should know this.
+    /// Init: a warning for the administrator; the session is served.
     Warning(String),
     /// Init: sshd has ended, or was killed.
     SshdEnded {

@@ -32,12 +32,12 @@ pub(crate) struct Sandbox {
     pidfd: OwnedFd,
     /// To init.
     pub(crate) link: Link,
-    /// What sshd writes to its standard error.
+    /// The standard error of sshd.
     pub(crate) log: OwnedFd,
 }
 
 impl Sandbox {
-    /// Starts sshd on this socket. Where that fails after the first moment, the link tells why.
+    /// Starts sshd on this socket. If this fails later, the reason arrives over the link.
     ///
     /// The calling process can do this once: it makes the PID namespace of its children.
     pub(crate) fn start(
@@ -76,7 +76,7 @@ impl Sandbox {
         Ok(Sandbox { init, pidfd, link, log })
     }
 
-    /// Kills what is left and waits until the last process of the sandbox is gone.
+    /// Kills the remaining processes and waits until the last process of the sandbox is gone.
     pub(crate) fn end(&self) {
         // Both can fail only when init is gone already.
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);

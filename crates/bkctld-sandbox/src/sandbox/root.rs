@@ -1,5 +1,5 @@
-//! The root file system of a sandbox, put together by its process 1 while that is still root on the
-//! server: the mounts then belong to the server's user namespace, and the jail has no power over them.
+//! The root file system of a sandbox, assembled by its process 1 while that is still root on the server: the
+//! mounts then belong to the server's user namespace, and the jail has no power over them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -20,17 +20,17 @@ use super::trees::{Trees, beneath};
 /// The group `tty`, which owns terminals, inside of every jail.
 const TTY: u32 = 5;
 
-/// Who root is on the new file systems: the jail's, as the server numbers it.
+/// The owner of the new file systems: the jail's root, by its id on the server.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner(pub(crate) u32);
 
-/// Enters the new root. What was there before is gone afterwards.
+/// Enters the new root and detaches the old one.
 ///
 /// Returns whether `/var/backup` is served.
 pub(crate) fn enter(jail: &Jail, trees: &Trees, owner: Owner) -> Result<bool> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .step("make mounts private")?;
-    // Any directory does as a foothold; this one exists wherever the program runs.
+    // Any directory can be the mount point; this one always exists.
     move_mount(&trees.root, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .step("attach the root")?;
     let root = trees.root.as_fd();
@@ -68,8 +68,8 @@ fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>, at: &str) -> Result<()> 
         .map_err(|error| Error::Refused(format!("cannot make the sandbox: attach /{at}: {error}")))
 }
 
-/// The client writes in `/var` and may have swapped `backup` since it was looked at; then it stays
-/// without.
+/// The client writes in `/var` and may have replaced `backup` since it was checked; then the session has no
+/// `/var/backup`.
 fn attach_backup(trees: &Trees) -> bool {
     let Some(backup) = &trees.backup else { return false };
     beneath(trees.var.as_fd(), "backup")

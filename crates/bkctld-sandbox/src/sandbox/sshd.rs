@@ -1,4 +1,4 @@
-//! sshd: how it is started, and what its log says.
+//! sshd: its arguments and its log.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 /// Inside of the jail.
 pub(crate) const PROGRAM: &str = "/usr/sbin/sshd";
 
-/// What no `sshd_config` of a jail can turn off: sshd takes the first value that it meets, and these
+/// Options that no `sshd_config` of a jail can turn off: sshd uses the first value that it finds, and these
 /// come before the file.
 const ENFORCED: &[&str] = &[
     "DisableForwarding=yes",
@@ -61,8 +61,8 @@ pub(crate) struct Login {
 
 /// Reads `Accepted publickey for root from 192.0.2.1 port 4 ssh2: ED25519 SHA256:…`.
 ///
-/// To be believed only of the first such line of a session: sshd writes it before it starts any
-/// program of the client, and no text of a client begins a line of sshd's.
+/// Only the first such line of a session can be trusted: sshd writes it before it starts any program of the
+/// client, and no text of a client begins a line of sshd.
 pub(crate) fn login(line: &[u8]) -> Option<Login> {
     let line = std::str::from_utf8(line).ok()?;
     let rest = line.strip_prefix("Accepted ")?;
@@ -76,7 +76,7 @@ fn is_hash(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
 }
 
-/// Splits what comes out of a pipe into lines, holding no more than one of bounded length.
+/// Splits data from a pipe into lines, keeping at most one of bounded length.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     line: Vec<u8>,
@@ -85,7 +85,7 @@ pub(crate) struct Lines {
 const LINE_LIMIT: usize = 1024;
 
 impl Lines {
-    /// Takes bytes, and gives each line that they complete, without its end.
+    /// Adds bytes, and returns each line that they complete, without its end.
     pub(crate) fn take(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {
         for &byte in bytes {
             if byte == b'\n' {

@@ -1,4 +1,4 @@
-//! What a session is for, told by the programs that sshd starts in it.
+//! The kind of a session, derived from the programs that sshd starts in it.
 
 use bkctld_core::session::Kind;
 
@@ -6,13 +6,13 @@ use bkctld_core::session::Kind;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Argv {
     pub(crate) words: Vec<Vec<u8>>,
-    /// Whether that is all: of what is cut off nobody knows what it does.
+    /// Whether the arguments are complete: the effect of the rest is unknown.
     pub(crate) whole: bool,
 }
 
-/// What sshd starts for the client: the user's shell, with `-c COMMAND` or as a login shell. None for what
-/// sshd starts on its own account. Every other program has a kind, if only that of some command: a client
-/// must not be able to choose words that keep it out of the record.
+/// A program that sshd starts for the client: the user's shell, with `-c COMMAND` or as a login shell. None
+/// for programs that sshd starts for itself. Every other program has a kind, if only that of a command: a
+/// client must not be able to keep a program out of the record by its words.
 pub(crate) fn classify(argv: &Argv) -> Option<(Kind, Vec<u8>)> {
     let words = &argv.words;
     let first = words.first().map_or(&b""[..], Vec::as_slice);
@@ -35,7 +35,7 @@ pub(crate) fn classify(argv: &Argv) -> Option<(Kind, Vec<u8>)> {
     Some((kind, words.join(&b' ')))
 }
 
-/// What a command line does, where it is one plain command; anything else is some command.
+/// The kind of a command line that is one plain command; anything else is just a command.
 fn kind_of(command: &[u8]) -> Kind {
     let Some(words) = plain_words(command) else { return Kind::Command };
     let Some((program, arguments)) = words.split_first() else { return Kind::Command };
@@ -48,8 +48,8 @@ fn kind_of(command: &[u8]) -> Kind {
     }
 }
 
-/// What an rsync does that was started by another one. Its first argument is `--server` then; further behind
-/// it might be the value of another option. `--fake-super` is what users put before it by `--rsync-path`.
+/// The kind of an rsync that was started by another one. Its first argument is `--server`; further back, it
+/// might be the value of another option. Users may put `--fake-super` before it with `--rsync-path`.
 fn rsync(arguments: &[Vec<u8>]) -> Kind {
     let arguments = match arguments {
         [first, rest @ ..] if first == b"--fake-super" => rest,
@@ -243,7 +243,7 @@ mod tests {
         ] {
             assert_eq!(kind(&["bash", "-c", command]), Some(expected), "{command}");
         }
-        // Of what is cut off nobody knows how it goes on.
+        // The rest of a cut-off command is unknown.
         let mut cut = argv(&["bash", "-c", "rsync --server -logDtpre.iLsfx . /data"]);
         cut.whole = false;
         assert_eq!(classify(&cut).unwrap().0, Command);

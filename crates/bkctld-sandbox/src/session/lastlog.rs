@@ -1,4 +1,4 @@
-//! `var/log/lastlog`, whose time of change is the time of the last login.
+//! `var/log/lastlog`, whose modification time is the time of the last login.
 
 use std::os::fd::{AsFd, AsRawFd};
 

@@ -1,4 +1,4 @@
-//! One connection, from its sandbox to its record: what the monitor, a process of its own, does.
+//! One connection, from its sandbox to its record: the work of the monitor, a separate process.
 
 pub(crate) mod kind;
 mod lastlog;

@@ -1,4 +1,4 @@
-//! What holds of every canary.
+//! Properties of every canary.
 
 use super::*;
 
@@ -9,6 +9,6 @@ pub(crate) fn hold(bytes: &[u8]) {
     assert!(found.is_ok());
     let Ok([today, yesterday]) = found else { return };
     assert_eq!(today, has(words[0]));
-    // Not looked for any more once today's was found.
+    // The search stops once today's date is found.
     assert!(today || yesterday == has(words[1]));
 }

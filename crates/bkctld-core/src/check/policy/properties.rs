@@ -1,4 +1,4 @@
-//! What holds of every policy of checks.
+//! Properties of every check policy.
 
 use super::*;
 use crate::fuzzing::assert_shown;

@@ -1,10 +1,10 @@
-//! The directories of jails and incs: whether other users of the server can enter them.
+//! Checks whether other users of the server can enter the directories of jails and incs.
 
 use super::{Finding, Parts, Severity};
 use crate::config::Settings;
 use crate::{jail, text};
 
-/// So many directories are named on a line; a program gets all of them.
+/// The maximum number of directories to name on a line; JSON names all of them.
 const NAMED: usize = 5;
 
 pub(super) fn check(settings: &Settings, parts: &mut Parts) {

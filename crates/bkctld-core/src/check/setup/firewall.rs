@@ -1,4 +1,4 @@
-//! The firewall: whether what is written for it is in force.
+//! Checks whether the rules written for the firewall are in force.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) {
     }
 }
 
-/// Whether minifirewall reads the rules file; none where there is no minifirewall.
+/// Whether minifirewall reads the rules file; none without minifirewall.
 fn sourced(rules: &Path) -> Result<Option<(Severity, String)>> {
     let Some(config) = file::read_if_there(Path::new(CONFIG))? else {
         return Ok(None);
@@ -76,7 +76,7 @@ fn sources(config: &[u8], rules: &Path) -> bool {
     })
 }
 
-/// Whether the script's `VERSION=` is one that reads the files by itself.
+/// Whether the version in the script's `VERSION=` reads the files by itself.
 fn includes_files(script: &[u8]) -> bool {
     let version = script.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"VERSION="));
     let text = String::from_utf8_lossy(version.unwrap_or_default());

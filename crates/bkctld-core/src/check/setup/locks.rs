@@ -1,5 +1,5 @@
-//! The directory of the locks: whether only root can change it. Root writes there, and believes what it
-//! finds there.
+//! Checks that only root can change the directory of the locks, because root writes there and trusts its
+//! contents.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{Parts, Severity};
 use crate::config::{DEFAULT_FILE, Settings};
 use crate::{lock_dir, text};
 
-/// Whether the locks can be believed. Where they cannot, that is said once, and nothing is asked of them.
+/// Whether the locks can be trusted. If not, this is reported once, and no other check uses them.
 pub(super) fn check(settings: &Settings, parts: &mut Parts) -> bool {
     let dir = &settings.lock_dir;
     if let Err(error) = lock_dir::open(dir) {
@@ -15,7 +15,7 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) -> bool {
         return false;
     }
     if settings.lock_dir_of_before {
-        // Safe as long as it is there, and no place any more after a boot.
+        // The directory is safe while it exists, but not after a boot.
         return true;
     }
     if lock_dir::anyone_could_make(dir) {
@@ -41,8 +41,8 @@ fn anyone_could_make(settings: &Settings) -> String {
     )
 }
 
-/// Where locks were before may be somebody else's: whoever made it first. A program of before that has
-/// started listeners there goes unseen then.
+/// The former directory of the locks may belong to another user, who created it first. Listeners that an
+/// earlier version started there are not seen then.
 fn strangers_place(parts: &mut Parts) {
     if let Err(error) = lock_dir::open(Path::new(lock_dir::EARLIER_PLACE)) {
         let text =

@@ -1,5 +1,5 @@
-//! Whether the server is set up as backups need it: the disk, the firewall, the locks, the jails' services, the
-//! runs of `inc` and `rm`, commands left half way, the shared programs. One file for each of them.
+//! Checks whether the server is ready for backups: the disk, the firewall, the locks, the jails' services,
+//! the runs of `inc` and `rm`, unfinished commands, the shared programs. There is one file for each of them.
 
 mod closed;
 mod disk;
@@ -21,7 +21,7 @@ use super::report::{Finding, Measure, Report, Severity};
 use crate::config::Settings;
 use crate::jail::{self, Jail};
 
-/// What there is to be said about the server.
+/// Checks the server.
 pub fn setup(settings: &Settings, now: &Zoned) -> Report {
     let mut parts = Parts::default();
     disk::check(settings, &mut parts);
@@ -51,7 +51,7 @@ pub fn setup(settings: &Settings, now: &Zoned) -> Report {
     Report::new(parts.findings).with_measures(parts.measures)
 }
 
-/// What the parts find, each under a name that programs can rely on.
+/// The findings of all parts, each under a stable name for programs.
 #[derive(Default)]
 struct Parts {
     findings: Vec<Finding>,

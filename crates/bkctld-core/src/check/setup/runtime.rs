@@ -1,4 +1,4 @@
-//! The programs that the jails share: whether the server has newer ones by now.
+//! Checks whether the server has newer programs than the jails.
 
 use super::{Parts, Severity};
 use crate::config::Settings;
@@ -6,12 +6,12 @@ use crate::jail::Jail;
 use crate::runtime::RuntimeStore;
 use crate::text;
 
-/// So many of the files are named.
+/// The maximum number of files to name.
 const NAMED: usize = 5;
 
 pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
     let store = RuntimeStore::new(settings);
-    // Made when the first jail is; a server whose jails the original serves has none yet.
+    // The runtime is made with the first jail; a server whose jails the original serves has none yet.
     if jails.is_empty() || !store.is_built() {
         return;
     }

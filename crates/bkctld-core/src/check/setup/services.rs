@@ -1,5 +1,5 @@
-//! Each jail's service: in the state that is expected, under the configuration and with the isolation
-//! that the administrator thinks it has.
+//! Checks each jail's service: is it in the expected state, with the configuration and the isolation that the
+//! administrator has set?
 
 use super::{Finding, Parts, Severity};
 use crate::check::{CheckPolicy, ExpectedState};
@@ -7,7 +7,7 @@ use crate::config::{Isolation, Settings};
 use crate::jail::{Jail, JailName, SessionPolicy, running_without_data};
 use crate::service::{self, ListenerState, ServedBy};
 
-/// So many jails are named on a line; a program gets all of them.
+/// The maximum number of jails to name on a line; JSON names all of them.
 const NAMED: usize = 20;
 
 pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
@@ -39,10 +39,10 @@ pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
     parts.findings.push(finding);
 }
 
-/// Jails that run though they are not in `JAILDIR`: the backup partition is gone, and their clients push
-/// into nothing, or keep it from being unmounted.
+/// Finds jails that run without a directory in `JAILDIR`: the backup partition is missing, and their clients
+/// push into nothing, or prevent it from being unmounted.
 pub(super) fn without_data(settings: &Settings, listed: &[JailName], parts: &mut Parts) {
-    // Locks that cannot be believed are said elsewhere.
+    // Another check reports locks that cannot be trusted.
     let running = running_without_data(settings, listed).unwrap_or_default();
     if !running.is_empty() {
         let names: Vec<&str> = running.iter().map(JailName::as_str).collect();
@@ -53,7 +53,7 @@ pub(super) fn without_data(settings: &Settings, listed: &[JailName], parts: &mut
     }
 }
 
-/// A policy that cannot be read allows nothing.
+/// A policy that cannot be read excuses nothing.
 fn expected_state(jail: &Jail, parts: &mut Parts) -> ExpectedState {
     match CheckPolicy::read(jail) {
         Ok(policy) => {
@@ -80,7 +80,7 @@ fn isolation(settings: &Settings, jail: &Jail, parts: &mut Parts) {
     }
 }
 
-/// What there is to be said of the jail's listener, where one runs.
+/// Findings about the jail's listener, if it runs.
 fn listener(jail: &Jail, parts: &mut Parts) {
     let listening = jail.is_listening();
     let state = match listening.and_then(|on| if on { ListenerState::read(jail) } else { Ok(None) }) {

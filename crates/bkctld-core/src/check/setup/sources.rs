@@ -1,4 +1,4 @@
-//! An original that was installed from its sources, which a package does not replace.
+//! Finds an original that was installed from its sources, which a package does not replace.
 
 use super::{Parts, Severity};
 use crate::service::original::sources;

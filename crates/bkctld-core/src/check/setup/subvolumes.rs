@@ -1,4 +1,4 @@
-//! What of btrfs gets in the way of incs.
+//! Finds properties of btrfs that interfere with incs.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -39,9 +39,9 @@ fn count_nested(jail: &Jail) -> Result<usize> {
     Ok(btrfs::children(&dir).context("cannot list the subvolumes of", jail.dir())?.len())
 }
 
-/// Quotas have the kernel count every extent anew for each snapshot, and each deletion of one.
+/// With quotas, the kernel counts every extent again whenever a snapshot is made or deleted.
 pub(super) fn quota(settings: &Settings, parts: &mut Parts) {
-    // Snapshots are made only where both are on one file system.
+    // Snapshots require that both are on one file system.
     let dir = &settings.jail_dir;
     match counts_extents(dir) {
         Ok(false) => {}
@@ -57,7 +57,7 @@ pub(super) fn quota(settings: &Settings, parts: &mut Parts) {
     }
 }
 
-/// Whether quotas of the kind that follows every extent are on. Simple quotas (Linux 6.7) do not.
+/// Whether quotas that track every extent are on. Simple quotas (Linux 6.7) do not track extents.
 fn counts_extents(dir: &Path) -> Result<bool> {
     let Ok(dir_fd) = File::open(dir) else {
         return Ok(false); // Said elsewhere.
@@ -66,7 +66,7 @@ fn counts_extents(dir: &Path) -> Result<bool> {
         return Ok(false);
     }
     let id = btrfs::file_system_id(&dir_fd).context("cannot look at", dir)?;
-    // There is such a directory only while quotas are on.
+    // This directory exists only while quotas are on.
     let state = PathBuf::from(format!("/sys/fs/btrfs/{id}/qgroups"));
     let mode = std::fs::read_to_string(state.join("mode")).unwrap_or_default();
     Ok(state.is_dir() && mode.trim() != "squota")

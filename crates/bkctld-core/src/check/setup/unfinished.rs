@@ -1,4 +1,4 @@
-//! Commands that were interrupted half way and that nobody has run again.
+//! Lists commands that were interrupted and that nobody has run again.
 
 use super::Parts;
 use crate::check::report::Severity;

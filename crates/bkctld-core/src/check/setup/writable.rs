@@ -1,5 +1,5 @@
-//! What root reads and goes by: whether others than root can change it. Who can write a policy has incs
-//! deleted; who can write to the programs of the jails runs in each session.
+//! Checks whether users other than root can change the files that root relies on. Somebody who can write to a
+//! policy can have incs deleted; somebody who can write to the jails' programs runs code in each session.
 
 use std::path::Path;
 

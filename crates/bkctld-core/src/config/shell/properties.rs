@@ -1,4 +1,4 @@
-//! What holds of every text of assignments.
+//! Properties of every text of assignments.
 
 use super::*;
 use crate::fuzzing::assert_shown;

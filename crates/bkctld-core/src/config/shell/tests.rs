@@ -148,8 +148,8 @@ fn bytes_that_are_no_utf8_are_kept_and_harmless_in_comments() {
     assert_eq!(script.assignments[0].line, 2);
 }
 
-/// What dash makes of the text: the values of the names `A` to `D` that it sets; `None`
-/// where it reports an error.
+/// The result of dash for the text: the values of the names `A` to `D` that it sets; `None` if it reports an
+/// error.
 fn dash(text: &str) -> Option<BTreeMap<String, String>> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config");
@@ -208,7 +208,7 @@ proptest! {
 fn references_that_double_a_value_with_each_line_are_refused_before_they_fill_the_memory() {
     let doubling = format!("A=xxxxxxxx\n{}", "A=$A$A\n".repeat(20));
     assert!(parse(doubling.as_bytes(), &no_env).unwrap_err().reason.contains("add up to more than"));
-    // A default that is not taken costs as much.
+    // An unused default costs as much.
     let unused = format!("A={}\n{}", "x".repeat(1 << 20), "B=${A:-$A$A}\n".repeat(10));
     assert_eq!(parse(unused.as_bytes(), &no_env).unwrap_err().line, 3);
     let plain = format!("A=/backup\n{}", "B=$A/jails\n".repeat(1000));

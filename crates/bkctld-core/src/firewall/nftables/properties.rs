@@ -1,4 +1,4 @@
-//! What holds of everything that nft may list.
+//! Properties of every list of nft.
 
 use super::*;
 use crate::firewall::JailRules;

@@ -1,4 +1,4 @@
-//! What holds of every file of rules.
+//! Properties of every rules file.
 
 use super::*;
 use crate::fuzzing::assert_shown;
@@ -17,7 +17,7 @@ pub(crate) fn hold(bytes: &[u8]) {
     assert!(new.ends_with(lines(&rules).as_bytes()));
     assert_eq!(edited(&new, &[], admit), new);
     assert!(differences(&new, &wanted).iter().all(|told| !told.contains("'web'")));
-    // The lines of all others are there, in their order.
+    // All other lines are kept, in order.
     let others = |text: &[u8]| -> Vec<Vec<u8>> {
         let lines =
             text.split_inclusive(|byte| *byte == b'\n').filter(|line| last_word(line) != Some(b"#web"));

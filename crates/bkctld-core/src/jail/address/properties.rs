@@ -1,4 +1,4 @@
-//! What holds of every address.
+//! Properties of every address.
 
 use super::*;
 use crate::fuzzing::assert_shown;

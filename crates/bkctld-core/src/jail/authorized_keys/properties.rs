@@ -1,4 +1,4 @@
-//! What holds of every file of keys.
+//! Properties of every file of keys.
 
 use super::*;
 use crate::fuzzing::assert_shown;
@@ -19,7 +19,7 @@ pub(crate) fn hold(bytes: &[u8]) {
         let hash = key.fingerprint.strip_prefix("SHA256:");
         assert!(hash.is_some_and(|hash| hash.len() == 43), "{}", key.fingerprint);
     }
-    // A key is what its line says, whatever stands around it. A few of them: there may be any number.
+    // Each line means the same without the others. Only a few are tried, because there may be any number.
     for key in keys.keys().iter().take(8) {
         let line = bytes.split(|byte| *byte == b'\n').nth(key.line - 1).unwrap_or_default();
         let alone = Keys::check(path, line).ok().map(|alone| Key { line: key.line, ..alone.keys[0].clone() });

@@ -1,4 +1,4 @@
-//! What holds of every table of sockets.
+//! Properties of every table of sockets.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds of every policy of sessions.
+//! Properties of every session policy.
 
 use super::*;
 use crate::fuzzing::assert_shown;

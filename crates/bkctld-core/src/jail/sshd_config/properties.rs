@@ -1,4 +1,4 @@
-//! What holds of every `sshd_config`.
+//! Properties of every `sshd_config`.
 
 use super::*;
 use crate::fuzzing::assert_shown;
@@ -48,7 +48,7 @@ fn addresses_that_are_set_are_read(config: &SshdConfig) {
     assert_eq!(after.port().ok(), config.port().ok());
 }
 
-/// The lines but those of `AllowUsers`, and the users but root in those.
+/// All lines except `AllowUsers`, and the users other than root in those.
 fn others(config: &SshdConfig) -> (Vec<&[u8]>, Vec<Vec<u8>>) {
     let directives = config.named("allowusers").unwrap_or_default();
     let mut ours = directives.iter().map(|directive| directive.line).peekable();

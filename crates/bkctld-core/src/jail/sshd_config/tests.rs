@@ -131,8 +131,8 @@ fn the_template_opens_for_everyone_on_the_first_port() {
     assert_eq!(config.content(), Template::SshdConfig.built_in().as_bytes());
 }
 
-/// What the sshd of this machine makes of the text: port and `AllowUsers` entries; none where it
-/// refuses it.
+/// The port and the `AllowUsers` entries that the sshd of this machine reads from the text; none if it
+/// refuses the text.
 fn sshd(content: &str) -> Option<(String, Vec<String>)> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config");

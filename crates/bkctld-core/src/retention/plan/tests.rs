@@ -88,12 +88,13 @@ fn an_empty_policy_that_was_insisted_on_deletes_everything() {
     assert_eq!(shown(&plan)[0], "delete 2020-01-01-00 the policy has no rule");
 }
 
-/// One inc each morning, `rm` after it, for as many days; tells the incs there are each day.
+/// Makes one inc each morning and then runs `rm`, for this many days; returns the incs that exist on each
+/// day.
 fn simulate(policy: &Policy, first: Date, days: i64, each: impl FnMut(Date, &BTreeSet<Date>)) {
     simulate_without(&[], policy, first, days, each);
 }
 
-/// The same, on a server that makes no inc on the days `missed`.
+/// Like `every_day`, on a server that makes no inc on the days `missed`.
 fn simulate_without(
     missed: &[Date],
     policy: &Policy,
@@ -128,7 +129,7 @@ fn a_year_with_the_default_policy_keeps_each_day_what_it_says() {
     });
 }
 
-/// Surprises of the language that stay, because the same policy must keep the same incs.
+/// Surprises of the language that are kept, because the same policy must keep the same incs.
 #[test]
 fn a_month_that_nothing_keeps_while_it_lasts_is_lost() {
     let halves = policy("+%Y-%m-01.-1month\n+%Y-%m-15.-1month\n");

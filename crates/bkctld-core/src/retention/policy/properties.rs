@@ -1,4 +1,4 @@
-//! What holds of every policy of incs.
+//! Properties of every incs policy.
 
 use super::*;
 use crate::fuzzing::assert_shown;
@@ -29,7 +29,7 @@ fn of_rule(rule: &Rule) {
     for today in [(1, 1, 1), (1970, 1, 1), (2024, 2, 29), (2026, 3, 31), (9999, 12, 31)] {
         let today = jiff::civil::date(today.0, today.1, today.2);
         if let (Some(kept), Some(from)) = (rule.date(today), rule.pattern.on(today)) {
-            // A month back runs over into the next one at most: never beyond the day that it is counted from.
+            // One month back can run over into the following month, but never beyond the starting day.
             assert!(kept <= from && kept.year() >= 1, "{rule} keeps {kept} on {today}");
         }
     }

@@ -122,11 +122,11 @@ fn the_policy_of_a_jail_is_found_in_both_places() {
     assert_eq!(rules("j"), 3);
     assert_eq!(Retention::of(&jail("j")).unwrap().to_string(), "2/1");
 
-    // What `upgrade-config` leaves in the old place.
+    // The link that `upgrade-config` leaves at the old path.
     std::fs::remove_file(dir.path().join("j")).unwrap();
     std::os::unix::fs::symlink("j.d/incs_policy", dir.path().join("j")).unwrap();
     assert_eq!(rules("j"), 3);
-    // The directory of jail `j` is no policy of a jail named `j.d`.
+    // The directory of jail `j` is not the policy of a jail named `j.d`.
     assert!(matches!(Policy::read(&jail("j.d")).unwrap(), PolicyFile::Missing));
 }
 
@@ -153,7 +153,7 @@ proptest! {
     }
 }
 
-/// What GNU date answers to each line; none where it calls the date invalid.
+/// The answers of GNU date to each line; none if it calls the date invalid.
 fn gnu_date(lines: &[String]) -> Vec<Option<String>> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lines");
@@ -266,6 +266,6 @@ fn a_pattern_too_long_for_a_date_is_not_tried_on_every_day_of_two_years() {
     };
     let short = (0..5).map(|_| took(20)).min().unwrap();
     let long = (0..3).map(|_| took(20_000)).min().unwrap();
-    // To read it takes a thousand times as long, to try it a thousand times as long again.
+    // Reading it would take a thousand times as long, trying it a thousand times longer still.
     assert!(long < short.max(std::time::Duration::from_micros(20)) * 5000, "{short:?} and {long:?}");
 }

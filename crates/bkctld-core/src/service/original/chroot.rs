@@ -13,11 +13,11 @@ use super::super::end::end;
 use crate::error::{IoContext, Result};
 use crate::jail::Jail;
 
-/// The processes that have the jail's directory, or one in it, as their root: sshd, its sessions, and
-/// whatever these have started. The client was root there, and could change its root once more.
+/// The processes whose root is the jail's directory or a directory in it: sshd, its sessions and their
+/// children. The client was root there and could change its root again.
 ///
-/// The original went by the pid in the jail's `run/sshd.pid`, which the client could write, and which
-/// is missing for the sessions of an sshd that died.
+/// The original used the pid in the jail's `run/sshd.pid`, which the client could write, and which is missing
+/// for the sessions of an sshd that died.
 pub fn processes(jail: &Jail) -> Result<Vec<Pid>> {
     let proc = Path::new("/proc");
     let dir = jail.dir().canonicalize().context("cannot read", jail.dir())?;
@@ -56,13 +56,13 @@ fn signal_all(jail: &Jail, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-/// Whether the process has its root in the jail's directory. One that is gone has not.
+/// Whether the process has its root in the jail's directory. A process that has ended does not.
 fn is_in(jail: &Jail, pid: Pid) -> bool {
     jail.dir().canonicalize().is_ok_and(|dir| has_root_in(pid, &dir))
 }
 
-/// By the path, which the kernel tells as it is seen from here, and by the directory itself, which the
-/// link leads to also where the process has a mount namespace of its own.
+/// Checks the path, which the kernel reports from our point of view, and the directory itself, to which the
+/// link leads even if the process has its own mount namespace.
 fn has_root_in(pid: Pid, dir: &Path) -> bool {
     let root = PathBuf::from(format!("/proc/{}/root", pid.as_raw_nonzero()));
     let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
@@ -73,22 +73,22 @@ fn has_root_in(pid: Pid, dir: &Path) -> bool {
 /// A mount inside of a jail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Where.
+    /// The mount point.
     pub place: PathBuf,
     /// The type of its file system.
     pub kind: String,
 }
 
 impl Mount {
-    /// Whether the original made it: its sshd needed `/proc` and `/dev`. No such file system keeps
-    /// anything.
+    /// Whether the original made the mount, because its sshd needed `/proc` and `/dev`. These file systems
+    /// store nothing.
     pub fn is_the_originals(&self) -> bool {
         const KINDS: [&str; 5] = ["proc", "devpts", "devtmpfs", "sysfs", "tmpfs"];
         KINDS.contains(&self.kind.as_str())
     }
 }
 
-/// What is mounted below the jail's directory, the outer ones first.
+/// The mounts below the jail's directory, outer ones first.
 pub fn mounts(jail: &Jail) -> Result<Vec<Mount>> {
     let table = Path::new("/proc/self/mountinfo");
     let content = fs::read(table).context("cannot read", table)?;
@@ -96,8 +96,8 @@ pub fn mounts(jail: &Jail) -> Result<Vec<Mount>> {
     Ok(parse_mounts(&content).filter(|mount| mount.place.starts_with(&dir) && mount.place != dir).collect())
 }
 
-/// The lines of mountinfo, proc_pid_mountinfo(5): the fifth field is the place, and the type follows
-/// a lone `-`.
+/// Parses the lines of mountinfo, proc_pid_mountinfo(5): the fifth field is the mount point, and the type
+/// follows a lone `-`.
 fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
     table.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
@@ -107,7 +107,7 @@ fn parse_mounts(table: &[u8]) -> impl Iterator<Item = Mount> {
     })
 }
 
-/// A blank is `\040` in the table, and so on.
+/// Decodes escapes of the table, such as `\040` for a blank.
 fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;

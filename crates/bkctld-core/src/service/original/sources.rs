@@ -1,15 +1,16 @@
-//! What an original leaves that was installed from its sources and not as a package: no package replaces it.
+//! The files of an original that was installed from its sources and not as a package: no package replaces
+//! them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where its instructions put it. The programs come before ours in root's `PATH`; the scripts of the library go on
-/// running the original's code for whatever calls them.
+/// The paths of its installation instructions. Its programs are found before ours in root's `PATH`; its
+/// scripts in the library directory still run the original's code for their callers.
 const PROGRAMS: [&str; 2] = ["/usr/local/sbin/bkctld", "/usr/local/bin/bkctld"];
 const LIBRARY: &str = "/usr/local/lib/bkctld";
 
-/// What is there of it. The program that runs, or a link to it, is none of it.
+/// The existing paths. The running program itself, or a link to it, is not included.
 pub fn left() -> Vec<PathBuf> {
     let file = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
     let own = file(Path::new("/proc/self/exe"));

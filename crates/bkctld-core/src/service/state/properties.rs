@@ -1,4 +1,4 @@
-//! What holds of every state of a listener.
+//! Properties of every state of a listener.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds whatever the files of a jail's sessions hold.
+//! Properties of the files of a jail's sessions, whatever they contain.
 
 use super::*;
 use crate::fuzzing::{assert_shown, put, with_jail};
@@ -34,7 +34,7 @@ fn the_same_lines_from_both_ends(path: &Path) {
     });
     assert!(found.is_ok_and(|found| found.is_none()));
     let all: Option<Vec<String>> = journal::newest_first(path).ok().map(Iterator::collect);
-    // What follows the last line's end is no line to the one, and an empty one to the other.
+    // Text after the last line end is not a line in one view, and an empty line in the other.
     if seen.first().is_some_and(String::is_empty) {
         seen.remove(0);
     }
@@ -49,7 +49,7 @@ fn of_finished(jail: &Jail) {
     assert!(pushes.last_successful.is_none() || ended.is_some(), "{pushes:?}");
 }
 
-/// What a monitor has left that died.
+/// The record of a dead monitor.
 fn of_active(jail: &Jail, bytes: &[u8]) {
     let made = fs::create_dir_all(active_dir(jail));
     assert!(made.is_ok());

@@ -1,4 +1,4 @@
-//! Programs of classic BPF that decide about one system call after the other.
+//! Classic BPF programs that decide about system calls.
 
 use bkctld_sys::seccomp::Instruction;
 

@@ -1,10 +1,10 @@
-//! What system calls a session may not make.
+//! The filter of the system calls of a session.
 //!
-//! A list of what is refused rather than of what is allowed: sshd, OpenSSL and libc come from the
-//! server's distribution and use new calls with every release, and what an allow list would add is
-//! already out of reach by namespaces and missing capabilities. What the program does not know by
-//! number (newer calls, other architectures' numbers) does not exist (ENOSYS), so libc falls back.
-//! Ioctls and what concerns sockets are bound by allow lists of their own.
+//! The filter lists refused calls rather than allowed ones: sshd, OpenSSL and libc come from the server's
+//! distribution and use new calls with every release, and namespaces and missing capabilities already stop
+//! the calls that an allow list would refuse in addition. Calls whose number the program does not know (newer
+//! calls, numbers of other architectures) do not exist (ENOSYS), so libc falls back. Ioctls and calls about
+//! sockets have allow lists.
 //!
 //! Assembled here rather than by a library: the one that was tried (seccompiler) has no user
 //! notifications, covers fewer architectures, and leaves loading with a listener to the caller
@@ -168,7 +168,7 @@ pub(crate) fn notifications() -> Vec<Instruction> {
 
 const WATCHED: [u32; 3] = [nr::__NR_execve, nr::__NR_execveat, nr::__NR_exit_group];
 
-/// What a watched call is.
+/// The kinds of watched calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
     /// `execve`, with the address of the arguments.
@@ -177,7 +177,7 @@ pub(crate) enum Watched {
     Exit(u8),
 }
 
-/// Reads the call that the monitor was told of.
+/// Reads the call that was reported to the monitor.
 pub(crate) fn watched(number: i32, args: &[u64; 6]) -> Option<Watched> {
     match u32::try_from(number).ok()? {
         nr::__NR_execve => Some(Watched::Exec(args[1])),
@@ -194,7 +194,7 @@ mod tests {
     };
     use super::*;
 
-    /// What the kernel would return for a call.
+    /// The verdict of the kernel on a call.
     fn verdict(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> u32 {
         let mut data = Vec::new();
         data.extend(number.to_ne_bytes());
@@ -227,7 +227,7 @@ mod tests {
         }
     }
 
-    /// The verdict on what both isolations treat alike.
+    /// The verdict on calls that both isolations treat alike.
     pub(super) fn judge_in_both(number: u32, args: &[u64]) -> Result<(), u32> {
         let full = judge(Isolation::Full, number, args);
         assert_eq!(judge(Isolation::Compat, number, args), full, "{number} {args:x?}");

@@ -1,4 +1,4 @@
-//! What a session may do with sockets: with those that it makes, and with the one that it is given.
+//! The filter of calls about sockets: those that a session makes, and the one that it is given.
 //!
 //! The accepted socket belongs to the server's network, whatever namespace its holder is in. Whoever
 //! has it can disconnect it (`connect` to `AF_UNSPEC`) and connect it anew to the server's loopback, listen

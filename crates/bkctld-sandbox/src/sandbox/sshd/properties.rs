@@ -1,4 +1,4 @@
-//! What holds of everything that may come out of sshd's log pipe.
+//! Properties of everything that may come out of sshd's log pipe.
 
 use super::*;
 

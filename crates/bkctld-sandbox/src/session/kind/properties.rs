@@ -1,4 +1,4 @@
-//! What holds of every command that a client has sshd run.
+//! Properties of every command that a client lets sshd run.
 
 use bkctld_core::session::SessionRecord;
 use bkctld_core::text::printable;

@@ -1,4 +1,4 @@
-//! What holds of every table of mounts.
+//! Properties of every table of mounts.
 
 use std::os::unix::ffi::OsStrExt;
 

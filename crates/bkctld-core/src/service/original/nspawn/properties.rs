@@ -1,4 +1,4 @@
-//! What holds of the settings of every container.
+//! Properties of the settings of every container.
 
 use super::*;
 use crate::fuzzing::{put, with_jail};
