@@ -6,15 +6,17 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bkctld_core::config::Switches;
 use bkctld_core::{Settings, Turns};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 use jiff::Zoned;
 
 use crate::commands::Command;
-use crate::context::{Context, read_settings};
+use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::log::Log;
+use crate::options::{RunOptions, read_configuration};
 use crate::ui::{Ui, Verbosity};
 use crate::{help, usage};
 
@@ -81,7 +83,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
             plain_ui().text(error.render());
             Exit::Done.into()
         }
-        Err(error) => wrong_usage(&usage::told(&error, &definition(), words.get(1..).unwrap_or_default())),
+        Err(error) => wrong_usage(&usage::explain(&error, &definition(), words.get(1..).unwrap_or_default())),
     }
 }
 
@@ -111,13 +113,13 @@ pub fn command_of_name(arguments: &[OsString]) -> Option<&str> {
     Path::new(arguments.first()?).file_name()?.to_str()?.strip_prefix("bkctld-")
 }
 
-fn wrong_usage(told: &str) -> ExitCode {
-    let _ = std::io::stderr().write_all(told.as_bytes());
+fn wrong_usage(explanation: &str) -> ExitCode {
+    let _ = std::io::stderr().write_all(explanation.as_bytes());
     Exit::Error.into()
 }
 
 fn plain_ui() -> Ui {
-    Ui::new(Verbosity::Normal, false, true)
+    Ui::new(Verbosity::Normal, false)
 }
 
 /// The command line with our own help and usage: clap's help has no line that shows a command's usage.
@@ -142,7 +144,6 @@ fn dispatch(cli: Cli) -> ExitCode {
         return failure.exit.into();
     }
     let name = command.name();
-    crate::limits::raise_for(name);
     let ended = match prepare(&cli.options, name) {
         Ok(context) => command.run(&context).map_err(|failure| (context.ui, failure)),
         // A configuration that cannot be read has no LOGLEVEL; a nightly run should tell all the same.
@@ -159,25 +160,36 @@ fn dispatch(cli: Cli) -> ExitCode {
 
 /// Reads the configuration and merges environment and options into it.
 fn prepare(options: &Options, command: &'static str) -> Result<Context, Failure> {
-    let verbosity = match (options.quiet, options.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
-    };
-    let (mut settings, warnings) = read_settings(options.config.as_deref())?;
-    settings.force |= options.force;
-    settings.dry_run |= options.dry_run;
-    settings.header &= !options.no_header;
-    let mut ui = Ui::new(verbosity, options.json, settings.header);
+    let configuration = read_configuration(options.config.as_deref())?;
+    let settings = configuration.settings;
+    let options = options.merged_with(configuration.switches);
+    let mut ui = Ui::new(options.verbosity, options.json);
     // Nothing has happened to a server that was only asked.
-    if !settings.dry_run {
+    if !options.dry_run {
         ui = ui.logging(Log::new(command, settings.log_level));
     }
-    for warning in warnings {
+    for warning in configuration.warnings {
         ui.warning(warning);
     }
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(Context { settings, ui, now: Zoned::now(), turns: Turns::new(processors) })
+    let (now, turns) = (Zoned::now(), Turns::new(processors));
+    Ok(Context { command, settings, options, ui, now, turns })
+}
+
+impl Options {
+    fn merged_with(&self, switches: Switches) -> RunOptions {
+        RunOptions {
+            force: self.force || switches.force,
+            dry_run: self.dry_run || switches.dry_run,
+            json: self.json,
+            header: !self.no_header && switches.header,
+            verbosity: match (self.quiet, self.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (_, true) => Verbosity::Verbose,
+                _ => Verbosity::Normal,
+            },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use bkctld_sandbox::{Ended, ListenerConfig, Service};
 use jiff::Zoned;
 
 use crate::cli::command_of_name;
-use crate::context::read_settings;
 use crate::exit::{Exit, Failure};
+use crate::options::read_configuration;
 use crate::ui::{Ui, Verbosity};
 
 /// Runs the listener or its supervisor if that is what the arguments say.
@@ -44,15 +44,14 @@ pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
 /// field; else whoever did, who logs it.
 fn tell(name: Option<&OsString>, failure: &Failure) {
     if systemd() {
-        let level =
-            read_settings(None).map_or(Settings::default().log_level, |(settings, _)| settings.log_level);
+        let settings = read_configuration(None).map_or_else(|_| Settings::default(), |read| read.settings);
         let jail: Option<JailName> = name.and_then(|name| name.to_str()?.parse().ok());
         let entry = Entry::new(Severity::Error, failure).by("listener").about(jail.as_ref());
-        if SystemLog::new(level).send(&entry, || Zoned::now().datetime()) {
+        if SystemLog::new(settings.log_level).send(&entry, || Zoned::now().datetime()) {
             return;
         }
     }
-    Ui::new(Verbosity::Normal, false, true).error(failure);
+    Ui::new(Verbosity::Normal, false).error(failure);
 }
 
 /// Whether systemd has started this process and waits for its word.
@@ -113,7 +112,7 @@ fn jail(name: Option<&OsString>) -> Result<(Settings, Jail), Failure> {
     }
     let name: JailName = name.and_then(|name| name.to_str()).unwrap_or_default().parse()?;
     // Warnings were said by the command that starts the jail.
-    let (settings, _) = read_settings(None)?;
+    let settings = read_configuration(None)?.settings;
     let jail = Jail::open(&settings, name)?;
     jail.require_current_format()?;
     Ok((settings, jail))

@@ -3,23 +3,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The commands that walk trees. Not those that start listeners, which would hand it on to sessions.
-const WALKING: [&str; 6] = ["archive", "inc", "metrics", "remove", "rm", "stats"];
-
 /// Far more than the walks take; where there is no limit, some programs close as many as there could be.
 const ENOUGH: u64 = 65_536;
-
-/// Lets a command that walks trees open as many files as the administrator's hard limit allows.
-pub fn raise_for(command: &str) {
-    if !WALKING.contains(&command) {
-        return;
-    }
-    let limit = getrlimit(Resource::Nofile);
-    if let Some(current) = raised(&limit) {
-        // Where that is refused, a walk that runs short says so.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
-    }
-}
 
 /// The soft limit that is wanted; none where the one that holds is enough.
 fn raised(limit: &Rlimit) -> Option<u64> {
@@ -30,11 +15,22 @@ fn raised(limit: &Rlimit) -> Option<u64> {
 /// The descriptors that the walk of one tree takes at the very most, however deep that is.
 const OF_ONE_WALK: u64 = 512;
 
-/// How many trees are walked at once, taking turns. As many as there are descriptors for: of those that wait
-/// for others to end, a few nasty ones would decide how long.
-pub fn trees_at_once() -> usize {
+/// Raises the limit as far as the administrator's hard limit allows, and says how many trees may then be walked
+/// at once, taking turns. As many as there are descriptors for: of those that wait for others to end, a few
+/// nasty ones would decide how long. Called by commands that walk trees only: those that start listeners
+/// would hand the limit on to sessions.
+pub fn room_for_trees() -> usize {
+    raise();
     let files = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH).min(ENOUGH);
     usize::try_from(files / OF_ONE_WALK).unwrap_or(usize::MAX).max(1)
+}
+
+fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Some(current) = raised(&limit) {
+        // Where that is refused, a walk that runs short says so.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use bkctld_core::JailName;
 use bkctld_core::syslog::{Entry, Severity, SystemLog};
 use jiff::Zoned;
 
-use crate::context::{Ended, Outcome};
+use crate::shape::outcome::{Ended, Outcome};
 
 thread_local! {
     /// The jail that this thread works for: what is said meanwhile is about it. A parameter of each
@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// The command has done with the jail, after this time.
-    pub fn end(&self, outcome: &Outcome, took: Duration) {
+    pub fn end<D>(&self, outcome: &Outcome<D>, took: Duration) {
         let (result, severity) = match outcome.outcome {
             Ended::Done if outcome.warns => ("done", Severity::Warning),
             Ended::Done => ("done", Severity::Notice),

@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod completers;
 mod completion;
 mod context;
 mod daemon;
@@ -10,6 +11,10 @@ mod exit;
 mod help;
 mod limits;
 mod log;
+mod options;
+mod parallel;
+mod server_name;
+mod shape;
 mod ui;
 mod usage;
 

@@ -18,7 +18,7 @@ pub fn no_command() -> String {
 }
 
 /// What to say of a command line that is not understood; `words` are its words behind the program's name.
-pub fn told(error: &Error, cli: &Command, words: &[OsString]) -> String {
+pub fn explain(error: &Error, cli: &Command, words: &[OsString]) -> String {
     // Of a value of the wrong form the reason says it all.
     if error.kind() == ErrorKind::ValueValidation
         && let Some(reason) = std::error::Error::source(error)
@@ -127,7 +127,7 @@ mod tests {
         let words = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from);
         let words: Vec<OsString> = std::iter::once("bkctld".into()).chain(words).collect();
         let error = cli::definition().try_get_matches_from(&words).unwrap_err();
-        super::told(&error, &cli::definition(), &words[1..])
+        super::explain(&error, &cli::definition(), &words[1..])
     }
 
     #[test]

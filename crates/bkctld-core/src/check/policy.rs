@@ -59,8 +59,8 @@ impl CheckPolicy {
     /// The jail's thresholds, else those of the server.
     pub fn thresholds(&self, settings: &Settings) -> Thresholds {
         Thresholds {
-            warning: self.warning.unwrap_or(settings.warning),
-            critical: self.critical.unwrap_or(settings.critical),
+            warning: self.warning.unwrap_or(settings.check_thresholds.warning),
+            critical: self.critical.unwrap_or(settings.check_thresholds.critical),
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
         let settings = Settings::default();
         assert_eq!(
             parse("WARNING=0").thresholds(&settings),
-            Thresholds { warning: 0, critical: settings.critical }
+            Thresholds { warning: 0, critical: settings.check_thresholds.critical }
         );
     }
 

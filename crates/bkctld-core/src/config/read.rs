@@ -1,95 +1,74 @@
-//! `/etc/default/bkctld` -> [`Settings`].
+//! `/etc/default/bkctld` -> [`Configuration`].
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::shell::Env;
+use super::switches::Switches;
 use super::values::{self, Values, Warning};
-use super::{Firewall, ServiceManager, SessionLimits, Settings};
+use super::{CheckThresholds, Firewall, ServiceManager, SessionLimits, Settings};
 use crate::error::{Error, IoContext, Result};
 use crate::{file, lock_dir, text};
 
 /// Where the configuration is, unless the administrator names another file.
 pub const DEFAULT_FILE: &str = "/etc/default/bkctld";
 
-impl Settings {
-    /// The settings of this server. `named` is the file that the administrator named
-    /// (`--config`, `BKCTLD_CONFIG`), which must exist; [`DEFAULT_FILE`] need not. The environment
-    /// (`env`) answers for variables that the file refers to and does not set, and overrides
-    /// `FORCE`, `HEADER`, `DRY_RUN` and `LOGLEVEL`; no other variable is taken from it.
-    pub fn read(named: Option<&Path>, env: &Env<'_>) -> Result<(Settings, Vec<Warning>)> {
-        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        let (mut settings, warnings) = match file::read_if_there(path)? {
-            Some(content) => {
-                let (settings, warnings) = Settings::parse(path, &content, env)?;
-                (Settings { file: Some(path.to_path_buf()), ..settings }, warnings)
-            }
-            None if named.is_some() => {
-                let none = std::io::Error::from(std::io::ErrorKind::NotFound);
-                return Err(none).context("cannot read the configuration", path);
-            }
-            None => (Settings::default(), Vec::new()),
-        };
-        // Also where the file names it: running listeners may have their locks at the place of before.
-        if settings.lock_dir == Path::new(lock_dir::PLACE) {
-            settings.lock_dir = lock_dir::usual();
-            settings.lock_dir_of_before = settings.lock_dir != Path::new(lock_dir::PLACE);
-        }
-        settings.override_from(env)?;
-        Ok((settings, warnings))
-    }
+/// All that a configuration says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configuration {
+    /// Of the server.
+    pub settings: Settings,
+    /// Of the runs of commands.
+    pub switches: Switches,
+    /// What in it has no effect.
+    pub warnings: Vec<Warning>,
+}
 
-    fn parse(path: &Path, content: &[u8], env: &Env<'_>) -> Result<(Settings, Vec<Warning>)> {
+/// The configuration of this server. `named` is the file that the administrator named
+/// (`--config`, `BKCTLD_CONFIG`), which must exist; [`DEFAULT_FILE`] need not. The environment
+/// (`env`) answers for variables that the file refers to and does not set, and overrides
+/// `FORCE`, `HEADER`, `DRY_RUN` and `LOGLEVEL`; no other variable is taken from it.
+pub fn read(named: Option<&Path>, env: &Env<'_>) -> Result<Configuration> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let mut configuration = match file::read_if_there(path)? {
+        Some(content) => {
+            let mut configuration = Configuration::parse(path, &content, env)?;
+            configuration.settings.file = Some(path.to_path_buf());
+            configuration
+        }
+        None if named.is_some() => {
+            let none = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(none).context("cannot read the configuration", path);
+        }
+        None => Configuration::default(),
+    };
+    let settings = &mut configuration.settings;
+    // Also where the file names it: running listeners may have their locks at the place of before.
+    if settings.lock_dir == Path::new(lock_dir::PLACE) {
+        settings.lock_dir = lock_dir::usual();
+        settings.lock_dir_of_before = settings.lock_dir != Path::new(lock_dir::PLACE);
+    }
+    configuration.override_from(env)?;
+    Ok(configuration)
+}
+
+impl Configuration {
+    fn parse(path: &Path, content: &[u8], env: &Env<'_>) -> Result<Configuration> {
         let mut values = Values::parse(path, content, env)?;
         let mut settings = match values.get("BACKUP_PARTITION", values::absolute_path)? {
             Some(partition) => Settings::on_partition(&partition),
             None => Settings::default(),
         };
         settings.take_paths(&mut values)?;
-        settings.take_numbers(&mut values)?;
+        settings.check_thresholds.take(&mut values)?;
+        values.set("LOGLEVEL", &mut settings.log_level, values::log_level)?;
+        values.set("NODE", &mut settings.nodes, values::nodes)?;
+        let mut switches = Switches::default();
+        switches.take(&mut values)?;
+        values.set("SERVICE", &mut settings.service, service_manager)?;
         settings.session_limits = SessionLimits::default().with(&mut values)?;
         let warnings = values.unknown().collect();
-        Ok((settings, warnings))
-    }
-
-    fn take_paths(&mut self, values: &mut Values<'_>) -> Result<()> {
-        use values::{absolute_path, absolute_paths, path_inside, text};
-        values.set("BACKUP_DISK", &mut self.backup_disk, text)?;
-        values.set("CONFDIR", &mut self.conf_dir, absolute_path)?;
-        values.set("DATADIR", &mut self.data_dir, absolute_path)?;
-        values.set("JAILDIR", &mut self.jail_dir, absolute_path)?;
-        values.set("INCDIR", &mut self.inc_dir, absolute_path)?;
-        values.set("ARCHIVESDIR", &mut self.archives_dir, absolute_path)?;
-        if let Some(dir) = values.get("INDEX_DIR", absolute_path)? {
-            self.set_index_dir(dir);
-        }
-        values.set("IDX_FILE", &mut self.idx_file, absolute_path)?;
-        values.set("TPLDIR", &mut self.tpl_dir, absolute_path)?;
-        values.set("LOCALTPLDIR", &mut self.local_tpl_dir, absolute_path)?;
-        values.set("LOCKDIR", &mut self.lock_dir, absolute_path)?;
-        if let Some(canary) = values.get("CANARY_RELATIVE_FILE", path_inside)? {
-            self.canary_relative_file = canary.to_string_lossy().into_owned();
-        }
-        values.set("SSHD_CONFIG", &mut self.sshd_config, path_inside)?;
-        values.set("AUTHORIZED_KEYS", &mut self.authorized_keys, path_inside)?;
-        self.firewall = firewall(values)?;
-        values.set("JAIL_PROGRAMS", &mut self.jail_programs, absolute_paths)
-    }
-
-    fn take_numbers(&mut self, values: &mut Values<'_>) -> Result<()> {
-        use values::{log_level, nodes, number, percent, switch};
-        values.set("LOGLEVEL", &mut self.log_level, log_level)?;
-        values.set("WARNING", &mut self.warning, number)?;
-        values.set("CRITICAL", &mut self.critical, number)?;
-        values.set("INCTIME_WARNING", &mut self.inctime_warning, number)?;
-        values.set("INCTIME_CRITICAL", &mut self.inctime_critical, number)?;
-        values.set("DISK_WARNING", &mut self.disk_warning, percent)?;
-        values.set("DISK_CRITICAL", &mut self.disk_critical, percent)?;
-        values.set("NODE", &mut self.nodes, nodes)?;
-        values.set("FORCE", &mut self.force, switch)?;
-        values.set("HEADER", &mut self.header, switch)?;
-        values.set("DRY_RUN", &mut self.dry_run, switch)?;
-        values.set("SERVICE", &mut self.service, service_manager)
+        Ok(Configuration { settings, switches, warnings })
     }
 
     fn override_from(&mut self, env: &Env<'_>) -> Result<()> {
@@ -105,10 +84,47 @@ impl Settings {
             }
             Ok(())
         }
-        set(env, "FORCE", &mut self.force, values::switch)?;
-        set(env, "HEADER", &mut self.header, values::switch)?;
-        set(env, "DRY_RUN", &mut self.dry_run, values::switch)?;
-        set(env, "LOGLEVEL", &mut self.log_level, values::log_level)
+        set(env, "FORCE", &mut self.switches.force, values::switch)?;
+        set(env, "HEADER", &mut self.switches.header, values::switch)?;
+        set(env, "DRY_RUN", &mut self.switches.dry_run, values::switch)?;
+        set(env, "LOGLEVEL", &mut self.settings.log_level, values::log_level)
+    }
+}
+
+impl CheckThresholds {
+    fn take(&mut self, values: &mut Values<'_>) -> Result<()> {
+        use values::{number, percent};
+        values.set("WARNING", &mut self.warning, number)?;
+        values.set("CRITICAL", &mut self.critical, number)?;
+        values.set("INCTIME_WARNING", &mut self.inctime_warning, number)?;
+        values.set("INCTIME_CRITICAL", &mut self.inctime_critical, number)?;
+        values.set("DISK_WARNING", &mut self.disk_warning, percent)?;
+        values.set("DISK_CRITICAL", &mut self.disk_critical, percent)
+    }
+}
+
+impl Settings {
+    fn take_paths(&mut self, values: &mut Values<'_>) -> Result<()> {
+        use values::{absolute_path, absolute_paths, path_inside, text};
+        values.set("BACKUP_DISK", &mut self.backup_disk, text)?;
+        values.set("CONFDIR", &mut self.conf_dir, absolute_path)?;
+        values.set("DATADIR", &mut self.data_dir, absolute_path)?;
+        values.set("JAILDIR", &mut self.jail_dir, absolute_path)?;
+        values.set("INCDIR", &mut self.inc_dir, absolute_path)?;
+        values.set("ARCHIVESDIR", &mut self.archives_dir, absolute_path)?;
+        // Of the original's database of sizes, which nothing reads: known, so that nobody is warned of them.
+        values.get("INDEX_DIR", absolute_path)?;
+        values.get("IDX_FILE", absolute_path)?;
+        values.set("TPLDIR", &mut self.tpl_dir, absolute_path)?;
+        values.set("LOCALTPLDIR", &mut self.local_tpl_dir, absolute_path)?;
+        values.set("LOCKDIR", &mut self.lock_dir, absolute_path)?;
+        if let Some(canary) = values.get("CANARY_RELATIVE_FILE", path_inside)? {
+            self.canary_relative_file = canary.to_string_lossy().into_owned();
+        }
+        values.set("SSHD_CONFIG", &mut self.sshd_config, path_inside)?;
+        values.set("AUTHORIZED_KEYS", &mut self.authorized_keys, path_inside)?;
+        self.firewall = firewall(values)?;
+        values.set("JAIL_PROGRAMS", &mut self.jail_programs, absolute_paths)
     }
 
     /// Whether the directories are what they must be before a jail is made: none is a file, and `JAILDIR` is
@@ -128,7 +144,6 @@ impl Settings {
             ("JAILDIR", jail_dir),
             ("INCDIR", &self.inc_dir),
             ("ARCHIVESDIR", &self.archives_dir),
-            ("INDEX_DIR", &self.index_dir),
             ("CONFDIR", &self.conf_dir),
             ("DATADIR", &self.data_dir),
             ("LOCKDIR", &self.lock_dir),
@@ -151,11 +166,6 @@ impl Settings {
         Ok(dir.starts_with(&self.backup_partition)
             && !file::exists(dir)?
             && file::is_mount_point(&self.backup_partition).unwrap_or(false))
-    }
-
-    fn set_index_dir(&mut self, dir: PathBuf) {
-        self.idx_file = dir.join("bkctld-jails.idx");
-        self.index_dir = dir;
     }
 }
 

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 
 use crate::lock_dir;
 
-/// Everything that the configuration says, each value in the type that the program works with.
+/// What the configuration says of the server: where everything is, who may use how much, who is told. Each value
+/// has the type that the program works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The file that was read; `None` where the defaults stand alone.
@@ -26,10 +27,6 @@ pub struct Settings {
     pub inc_dir: PathBuf,
     /// `ARCHIVESDIR`.
     pub archives_dir: PathBuf,
-    /// `INDEX_DIR`.
-    pub index_dir: PathBuf,
-    /// `IDX_FILE`.
-    pub idx_file: PathBuf,
     /// `TPLDIR`: templates of the package.
     pub tpl_dir: PathBuf,
     /// `LOCALTPLDIR`: templates of the administrator, which win.
@@ -48,6 +45,22 @@ pub struct Settings {
     pub firewall: Firewall,
     /// `LOGLEVEL`: syslog's scale, 3 (errors) to 7 (debug).
     pub log_level: u8,
+    /// When the checks warn; a jail's `check_policy` may say otherwise.
+    pub check_thresholds: CheckThresholds,
+    /// `NODE`: the servers that `sync` mirrors to.
+    pub nodes: Vec<String>,
+    /// `SERVICE` (new): who keeps the listeners running.
+    pub service: ServiceManager,
+    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, `MAX_PENALTY`, `PENALTY_EXEMPT` (new); a jail's
+    /// `session_policy` may say otherwise.
+    pub session_limits: SessionLimits,
+    /// `JAIL_PROGRAMS` (new): programs for the runtime beside those that it always has.
+    pub jail_programs: Vec<PathBuf>,
+}
+
+/// When the checks warn, and when they call it critical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckThresholds {
     /// `WARNING`, in hours; 0 turns it off.
     pub warning: u32,
     /// `CRITICAL`, in hours; 0 turns it off.
@@ -60,21 +73,6 @@ pub struct Settings {
     pub disk_warning: u64,
     /// `DISK_CRITICAL` (new), likewise.
     pub disk_critical: u64,
-    /// `NODE`: the servers that `sync` mirrors to.
-    pub nodes: Vec<String>,
-    /// `FORCE`: no confirmation.
-    pub force: bool,
-    /// `HEADER`: a header line above tables.
-    pub header: bool,
-    /// `DRY_RUN`: change nothing.
-    pub dry_run: bool,
-    /// `SERVICE` (new): who keeps the listeners running.
-    pub service: ServiceManager,
-    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, `MAX_PENALTY`, `PENALTY_EXEMPT` (new); a jail's
-    /// `session_policy` may say otherwise.
-    pub session_limits: SessionLimits,
-    /// `JAIL_PROGRAMS` (new): programs for the runtime beside those that it always has.
-    pub jail_programs: Vec<PathBuf>,
 }
 
 /// Where the addresses that may connect to a jail are enforced beside its listener.
@@ -150,6 +148,19 @@ impl Default for SessionLimits {
     }
 }
 
+impl Default for CheckThresholds {
+    fn default() -> CheckThresholds {
+        CheckThresholds {
+            warning: 24,
+            critical: 48,
+            inctime_warning: 12,
+            inctime_critical: 18,
+            disk_warning: 97,
+            disk_critical: 99,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings::on_partition(Path::new("/backup"))
@@ -159,7 +170,6 @@ impl Default for Settings {
 impl Settings {
     /// The defaults, with the backup partition at this place.
     pub fn on_partition(partition: &Path) -> Settings {
-        let index_dir = partition.join("index");
         Settings {
             file: None,
             conf_dir: "/etc/evobackup".into(),
@@ -168,8 +178,6 @@ impl Settings {
             jail_dir: partition.join("jails"),
             inc_dir: partition.join("incs"),
             archives_dir: partition.join("archives"),
-            idx_file: index_dir.join("bkctld-jails.idx"),
-            index_dir,
             backup_partition: partition.to_path_buf(),
             tpl_dir: "/usr/share/bkctld".into(),
             local_tpl_dir: "/usr/local/share/bkctld".into(),
@@ -180,16 +188,8 @@ impl Settings {
             authorized_keys: "/root/.ssh/authorized_keys".into(),
             firewall: Firewall::None,
             log_level: 6,
-            warning: 24,
-            critical: 48,
-            inctime_warning: 12,
-            inctime_critical: 18,
-            disk_warning: 97,
-            disk_critical: 99,
+            check_thresholds: CheckThresholds::default(),
             nodes: Vec::new(),
-            force: false,
-            header: true,
-            dry_run: false,
             service: ServiceManager::Auto,
             session_limits: SessionLimits::default(),
             jail_programs: Vec::new(),

@@ -186,7 +186,7 @@ impl Collected {
 
     fn state(&mut self, jail: &Jail, settings: &Settings) {
         let name = jail.name().as_str();
-        let overview = Overview::of(jail, settings);
+        let overview = Overview::read(jail, settings);
         let on = overview.served_by.is_some();
         let port = overview.port.map(|port| port.to_string()).unwrap_or_default();
         let isolation = match overview.isolation {

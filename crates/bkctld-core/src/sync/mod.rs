@@ -46,6 +46,8 @@ pub type OnNode = Result<Vec<Result<Mirrored>>>;
 pub struct Run<'a> {
     settings: &'a Settings,
     version: &'a str,
+    /// Whether nothing is to be changed.
+    rehearsal: bool,
     sockets: PathBuf,
     _lock: Lock,
 }
@@ -62,10 +64,15 @@ impl Wanted {
 impl<'a> Run<'a> {
     /// Begins a run. `version` is that of this program; `waiting` is called where another run has to
     /// end first.
-    pub fn begin(settings: &'a Settings, version: &'a str, waiting: impl FnOnce()) -> Result<Run<'a>> {
+    pub fn begin(
+        settings: &'a Settings,
+        version: &'a str,
+        rehearsal: bool,
+        waiting: impl FnOnce(),
+    ) -> Result<Run<'a>> {
         let lock = Lock::take(&settings.lock_dir.join("sync"), waiting)?;
         let sockets = connection::socket_dir(&settings.lock_dir)?;
-        Ok(Run { settings, version, sockets, _lock: lock })
+        Ok(Run { settings, version, rehearsal, sockets, _lock: lock })
     }
 
     /// Mirrors the jails to each of the `NODE`s, all nodes at once. Errors name the node.
@@ -88,7 +95,7 @@ impl<'a> Run<'a> {
         let connection = Connection::open(name, &self.sockets, number)?;
         let node = node::survey(&connection, self.version)?;
         let mut steps = plan::plan(jails, &node);
-        let rehearsal = self.settings.dry_run;
+        let rehearsal = self.rehearsal;
         if !rehearsal {
             on_each(&connection, jails, &mut steps, false, |step| match (step.create, step.vacate) {
                 (true, _) => Some(vec!["init"]),

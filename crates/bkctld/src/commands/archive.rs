@@ -7,14 +7,21 @@ use bkctld_core::lifecycle::{Archive, Way};
 use bkctld_core::lock::Lock;
 use bkctld_core::progress::Progress;
 use bkctld_core::{JailName, service, session, text};
+use clap::Args;
 use serde_json::json;
 
-use super::JailOrAll;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome, Question, Target};
 use crate::exit::{Exit, Failure};
 use crate::ui::progress::Display;
 
-pub type Arguments = JailOrAll;
+/// Stop a jail and move it to the archive; its incs go on expiring
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 const EXPLANATION: &str = "Y: the jail is stopped and its data are moved to the archive, its incs go on \
                            expiring; n: nothing is done";
@@ -35,7 +42,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         display.get_or_init(|| Display::begin(&context.ui, "archiving".to_owned(), &progress));
     };
     let question = Question { verb: "archive", with: &|_| String::new(), explanation: EXPLANATION };
-    Ok(context.for_each_agreed("archive", &names, &question, |name| archive(context, name, &progress, draw)))
+    Ok(context.for_each_agreed(&names, &question, |name| archive(context, name, &progress, draw)))
 }
 
 fn archive(
@@ -46,7 +53,7 @@ fn archive(
 ) -> Result<Outcome, Failure> {
     let planned = Archive::plan(&context.settings, name)?;
     let place = text::path(planned.jail().archive()).to_string();
-    if context.settings.dry_run {
+    if context.options.dry_run {
         let how =
             if planned.way == Way::Copied { " by a copy, as that is on another file system" } else { "" };
         let message = format_args!("would archive jail '{name}' to {place}{how}");

@@ -3,19 +3,19 @@
 use bkctld_core::check;
 use clap::Args;
 
-use super::Perfdata;
-use crate::completion;
+use super::checks::Output;
+use crate::completers;
 use crate::context::{Context, Target};
 use crate::exit::{Exit, Failure};
-use crate::ui::report;
 
+/// Check that each client has pushed its canary today
 #[derive(Args)]
 pub struct Arguments {
     /// The jail; all of them when none is named
-    #[arg(value_name = "JAIL|all", add = completion::jail_name_or_all())]
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
     target: Option<Target>,
     #[command(flatten)]
-    output: Perfdata,
+    output: Output,
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
@@ -28,5 +28,5 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             check::of_all(&context.settings, |names| check::canaries(&context.settings, names, &context.now))
         }
     };
-    Ok(report::print(&context.ui, "check-canary", &report, arguments.output.perfdata))
+    Ok(arguments.output.answer(context, &report))
 }

@@ -3,18 +3,18 @@
 use bkctld_core::check::{self, Expected, Severity};
 use clap::{Args, ValueEnum};
 
-use super::Perfdata;
+use super::checks::Output;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::ui::report;
 
+/// Check that the incs which the policies let one expect are there
 #[derive(Args)]
 pub struct Arguments {
     /// 'all' (without an argument, too): an inc for each rule of the policies; 'last': one of today
     #[arg(value_name = "all|last", hide_possible_values = true)]
     scope: Option<Scope>,
     #[command(flatten)]
-    output: Perfdata,
+    output: Output,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -38,5 +38,5 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             None => context.ui.error_line(format_args!("ERROR: {}", finding.text())),
         }
     }
-    Ok(report::print(&context.ui, "check-incs", &report, arguments.output.perfdata))
+    Ok(arguments.output.answer(context, &report))
 }

@@ -3,19 +3,20 @@
 use bkctld_core::check;
 use clap::Args;
 
-use super::Perfdata;
+use super::checks::Output;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::ui::report;
 
+/// Check how long each jail's client has been silent (also: check)
 #[derive(Args)]
+#[command(alias = "check")]
 pub struct Arguments {
     #[command(flatten)]
-    output: Perfdata,
+    output: Output,
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let report =
         check::of_all(&context.settings, |names| check::jails(&context.settings, names, &context.now));
-    Ok(report::print(&context.ui, "check-jails", &report, arguments.output.perfdata))
+    Ok(arguments.output.answer(context, &report))
 }

@@ -3,18 +3,18 @@
 use bkctld_core::check;
 use clap::Args;
 
-use super::Perfdata;
+use super::checks::Output;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::ui::report;
 
+/// Check the disk, the firewall, the services, the runs of inc and rm
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
-    output: Perfdata,
+    output: Output,
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let report = check::setup(&context.settings, &context.now);
-    Ok(report::print(&context.ui, "check-setup", &report, arguments.output.perfdata))
+    Ok(arguments.output.answer(context, &report))
 }

@@ -3,18 +3,25 @@
 use bkctld_core::lifecycle::{Conversion, WasOn};
 use bkctld_core::lock::Lock;
 use bkctld_core::runtime::RuntimeStore;
-use bkctld_core::{Jail, service};
+use bkctld_core::{Jail, JailName, service};
+use clap::Args;
 
-use super::OneJail;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = OneJail;
+/// Convert a jail of version 1 in place
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
+    jail: JailName,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    Ok(context.for_each("convert-v2", &[arguments.jail], |name| {
+    Ok(context.for_each(&[arguments.jail], |name| {
         let jail = Jail::open(&context.settings, name.clone())?;
-        if context.settings.dry_run {
+        if context.options.dry_run {
             return would(&jail);
         }
         let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;

@@ -2,18 +2,25 @@
 
 use bkctld_core::firewall::{self, Change, JailRules, Plan};
 use bkctld_core::{Jail, JailName};
+use clap::Args;
 use serde::Serialize;
 
-use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome};
+use crate::completers;
+use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = JailOrAll;
+/// Write a jail's firewall rules anew
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
     let change = Change::again(names.clone());
-    let plan = if context.settings.dry_run {
+    let plan = if context.options.dry_run {
         firewall::plan(&context.settings, &change)?
     } else {
         firewall::change(&context.settings, &change, |plan| Ok(plan.clone()))?
@@ -22,11 +29,10 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     struct Beside<'a> {
         firewall: &'a Plan,
     }
-    let exit = context
-        .for_each_beside("firewall", &names, Beside { firewall: &plan }, |name| of(context, name, &plan));
+    let exit = context.for_each_beside(&names, Beside { firewall: &plan }, |name| of(context, name, &plan));
     if let Plan::Minifirewall { rules, .. } | Plan::Nftables { rules } = &plan
-        && context.settings.dry_run
-        && !context.ui.json()
+        && context.options.dry_run
+        && !context.options.json
     {
         context.ui.text(rules);
     }
@@ -41,7 +47,7 @@ fn of(context: &Context, name: &JailName, plan: &Plan) -> Result<Outcome, Failur
     let JailRules { port, addresses, .. } = JailRules::read(&Jail::new(&context.settings, name.clone()))?;
     let shown: Vec<String> = addresses.iter().map(|address| address.to_string()).collect();
     let list = shown.join(", ");
-    let outcome = if context.settings.dry_run {
+    let outcome = if context.options.dry_run {
         Outcome::new(Ended::Would, format_args!("would admit {list} to port {port} of jail '{name}'"))
     } else {
         Outcome::new(Ended::Done, format_args!("the firewall admits {list} to port {port} of jail '{name}'"))

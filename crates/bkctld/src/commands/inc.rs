@@ -10,15 +10,22 @@ use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Policy, PolicyFile};
 use bkctld_core::{IncName, Jail, JailName, jail, session};
+use clap::Args;
 use jiff::Timestamp;
 
-use super::SomeJails;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
-use crate::limits::trees_at_once;
+use crate::limits::room_for_trees;
 use crate::ui::progress::Display;
 
-pub type Arguments = SomeJails;
+/// Make an inc of every jail that has a policy, or of those named
+#[derive(Args)]
+pub struct Arguments {
+    /// The jails; all of them when none is named
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
+    jails: Vec<JailName>,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let all = arguments.jails.is_empty();
@@ -27,7 +34,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         Jail::open(&context.settings, name.clone())?;
     }
     let inc = IncName::at(&context.now);
-    let dry_run = context.settings.dry_run;
+    let dry_run = context.options.dry_run;
     let _running = if dry_run { None } else { Some(Operation::Inc.begin(&context.settings)?) };
     // The times of a run over jails that the administrator picked say nothing about how long the
     // nightly one takes, which is what is watched.
@@ -40,7 +47,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let progress = Arc::new(Progress::default());
     progress.expect_jails(names.len() as u64);
     let display = Display::begin(&context.ui, format!("inc {inc}"), &progress);
-    let exit = context.for_each_at_once("inc", &names, trees_at_once(), |name| {
+    let exit = context.for_each_at_once(&names, room_for_trees(), |name| {
         let result = of(context, name, inc, times.as_ref(), &progress);
         progress.jail();
         result
@@ -76,7 +83,7 @@ fn of(
     if matches!(Policy::read(&jail)?, PolicyFile::Missing) {
         return Ok(Outcome::new(Ended::Skipped, format_args!("jail '{name}' has no policy, no inc is made")));
     }
-    if context.settings.dry_run {
+    if context.options.dry_run {
         return Ok(Outcome::new(Ended::Would, format_args!("would make inc {inc} of jail '{name}'")));
     }
     let _lock = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;

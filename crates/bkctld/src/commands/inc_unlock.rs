@@ -1,11 +1,20 @@
-//! `inc-unlock`: see [`inc_lock`](super::inc_lock).
+//! `inc-unlock`: incs that root can change.
 
-use super::inc_lock;
+use clap::Args;
+
+use super::protection;
+use crate::completers;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 
-pub use super::inc_lock::Arguments;
+/// Make incs that are btrfs snapshots writable
+#[derive(Args)]
+pub struct Arguments {
+    /// 'all', a jail, or JAIL/INC with the shell's *, ? and [...] in either, as 'web*/2026-0[1-6]-*'
+    #[arg(value_name = "PATTERN", add = completers::inc_pattern())]
+    pattern: String,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    inc_lock::set(context, &arguments, false)
+    protection::set(context, &arguments.pattern, false)
 }

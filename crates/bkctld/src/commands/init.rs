@@ -2,24 +2,31 @@
 
 use std::path::Path;
 
-use bkctld_core::Jail;
 use bkctld_core::client::FirstPush;
 use bkctld_core::config::DEFAULT_FILE;
 use bkctld_core::jail::Ports;
 use bkctld_core::lifecycle;
 use bkctld_core::lock::Lock;
+use bkctld_core::{Jail, JailName};
+use clap::Args;
 
-use super::OneJail;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = OneJail;
+/// Create a jail (it is not started)
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
+    jail: JailName,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let jail = Jail::new(&context.settings, arguments.jail.clone());
-    let exit = context.for_each("init", &[arguments.jail], |name| {
+    let exit = context.for_each(&[arguments.jail], |name| {
         let jail = Jail::new(&context.settings, name.clone());
-        if context.settings.dry_run {
+        if context.options.dry_run {
             return would(context, &jail);
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
@@ -27,7 +34,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' created on port {port}"))
             .with("port", port.get()))
     });
-    if exit == Exit::Done && !context.settings.dry_run && context.ui.guides() {
+    if exit == Exit::Done && !context.options.dry_run && context.ui.guides() {
         match next_steps(context, &jail) {
             Ok(steps) => context.ui.guide(steps),
             // The jail is made all the same.
@@ -49,7 +56,7 @@ fn next_steps(context: &Context, jail: &Jail) -> Result<String, Failure> {
         }
         _ => "bkctld".to_owned(),
     };
-    let server = super::client::this_server()?;
+    let server = crate::server_name::read()?;
     let push = FirstPush::new(jail, &server)?;
     Ok(format!(
         "\

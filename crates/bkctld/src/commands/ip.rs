@@ -5,44 +5,34 @@ use bkctld_core::firewall::{self, Change, JailRules};
 use bkctld_core::jail::{AddressChange, AllowedAddresses, SshdConfig};
 use bkctld_core::lock::Lock;
 use clap::Args;
-use serde::Serialize;
 
-use crate::completion;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::shape::ip::Addresses;
 
+/// Show the addresses that may connect; add one, or take one away
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
-    #[arg(value_name = "JAIL", add = completion::jail_name())]
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
     jail: JailName,
     /// An address or network to add, 'all' to allow everyone, -ADDR to take one away
-    #[arg(value_name = "ADDR|all|-ADDR", add = completion::word("all"), allow_hyphen_values = true)]
+    #[arg(value_name = "ADDR|all|-ADDR", add = completers::word("all"), allow_hyphen_values = true)]
     address: Option<AddressChange>,
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.address {
         None => show(context, &arguments.jail),
-        Some(change) => Ok(context.for_each("ip", &[arguments.jail], |name| set(context, name, change))),
+        Some(change) => Ok(context.for_each(&[arguments.jail], |name| set(context, name, change))),
     }
 }
 
 fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
     let jail = context.jail(name)?;
     let addresses = shown(&SshdConfig::read(&jail)?.allowed_addresses()?);
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            jail: &'a JailName,
-            addresses: Vec<String>,
-        }
-        context.ui.document("ip", Shown { jail: name, addresses });
-    } else {
-        for address in addresses {
-            context.ui.line(address);
-        }
-    }
+    context.answer(&Addresses { jail: name.clone(), addresses });
     Ok(Exit::Done)
 }
 
@@ -53,7 +43,7 @@ fn set(context: &Context, name: &JailName, change: AddressChange) -> Result<Outc
     let allowed = config.allowed_addresses()?.changed(change)?;
     let addresses = shown(&allowed);
     let list = addresses.join(", ");
-    if context.settings.dry_run {
+    if context.options.dry_run {
         let message = format_args!("would allow {list} to connect to jail '{name}'");
         return Ok(Outcome::new(Ended::Would, message).with("addresses", addresses));
     }

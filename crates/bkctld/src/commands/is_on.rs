@@ -1,13 +1,20 @@
 //! `is-on`: an exit code for scripts.
 
-use bkctld_core::{Jail, service};
-use serde::Serialize;
+use bkctld_core::{Jail, JailName, service};
+use clap::Args;
 
-use super::OneJail;
+use crate::completers;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::shape::is_on::State;
 
-pub type Arguments = OneJail;
+/// Exit 0 if the jail is on, 100 if it is off
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
+    jail: JailName,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let jail = match Jail::open(&context.settings, arguments.jail.clone()) {
@@ -18,13 +25,6 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         jail => jail?,
     };
     let on = service::is_on(&jail)?;
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct IsOn<'a> {
-            jail: &'a bkctld_core::JailName,
-            on: bool,
-        }
-        context.ui.document("is-on", IsOn { jail: jail.name(), on });
-    }
+    context.answer(&State { jail: jail.name().clone(), on });
     Ok(if on { Exit::Done } else { Exit::Off })
 }

@@ -1,26 +1,24 @@
 //! `jail-version`: the format of the jail on disk.
 
 use bkctld_core::{Jail, JailName};
-use serde::Serialize;
+use clap::Args;
 
-use super::OneJail;
+use crate::completers;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::shape::jail_version::Format;
 
-pub type Arguments = OneJail;
+/// Show the format of a jail on disk
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
+    jail: JailName,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let jail = Jail::open(&context.settings, arguments.jail)?;
     let format = jail.format_version()?;
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            jail: &'a JailName,
-            format: String,
-        }
-        context.ui.document("jail-version", Shown { jail: jail.name(), format });
-    } else {
-        context.ui.line(format);
-    }
+    context.answer(&Format { jail: jail.name().clone(), format });
     Ok(Exit::Done)
 }

@@ -9,16 +9,17 @@ use bkctld_core::jail::Keys;
 use bkctld_core::lock::Lock;
 use bkctld_core::{JailName, text};
 use clap::Args;
-use serde::Serialize;
 
-use crate::completion;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::shape;
 
+/// Show or replace a jail's authorized keys
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
-    #[arg(value_name = "JAIL", add = completion::jail_name())]
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
     jail: JailName,
     /// A file of public keys, one a line, that replaces the jail's; '-' reads standard input
     #[arg(value_name = "FILE")]
@@ -28,28 +29,14 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     match &arguments.file {
         None => show(context, &arguments.jail),
-        Some(file) => Ok(context.for_each("key", &[arguments.jail], |name| replace(context, name, file))),
+        Some(file) => Ok(context.for_each(&[arguments.jail], |name| replace(context, name, file))),
     }
 }
 
 fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
     let jail = context.jail(name)?;
-    let keys = file::read_if_there(&jail.authorized_keys())?.unwrap_or_default();
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct Keys<'a> {
-            jail: &'a JailName,
-            keys: Vec<&'a str>,
-        }
-        let text = String::from_utf8_lossy(&keys);
-        let keys = text
-            .lines()
-            .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-            .collect();
-        context.ui.document("key", Keys { jail: name, keys });
-    } else {
-        context.ui.bytes(&keys);
-    }
+    let file = file::read_if_there(&jail.authorized_keys())?.unwrap_or_default();
+    context.answer(&shape::key::Keys::new(name.clone(), file));
     Ok(Exit::Done)
 }
 
@@ -62,7 +49,7 @@ fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome, F
     let keys = Keys::check(file, &content)?;
     let count = keys.keys().len();
     let counted = text::count(count, "key");
-    if context.settings.dry_run {
+    if context.options.dry_run {
         let message = format_args!("would give jail '{name}' {counted} in place of its own");
         return Ok(Outcome::new(Ended::Would, message).with("keys", count));
     }

@@ -1,26 +1,16 @@
-//! `list`: the names.
+//! `list`: the names of all jails.
 
 use clap::Args;
-use serde::Serialize;
 
 use crate::context::{Context, Target};
 use crate::exit::{Exit, Failure};
+use crate::shape::list::Names;
 
+/// List the jails' names
 #[derive(Args)]
 pub struct Arguments {}
 
 pub fn run(context: &Context, _: Arguments) -> Result<Exit, Failure> {
-    let names = context.names(&Target::All)?;
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct List<'a> {
-            jails: &'a [bkctld_core::JailName],
-        }
-        context.ui.document("list", List { jails: &names });
-        return Ok(Exit::Done);
-    }
-    for name in names {
-        context.ui.line(name);
-    }
+    context.answer(&Names { jails: context.names(&Target::All)? });
     Ok(Exit::Done)
 }

@@ -1,28 +1,24 @@
 //! `log`: what sshd said of a jail's sessions, newest first.
 
-use bkctld_core::{Jail, session};
-use serde::Serialize;
+use bkctld_core::{Jail, JailName, session};
+use clap::Args;
 
-use super::OneJail;
+use crate::completers;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::shape::log::Log;
 
-pub type Arguments = OneJail;
+/// Show a jail's SSH log, newest first
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
+    jail: JailName,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let jail = Jail::open(&context.settings, arguments.jail)?;
     let lines = session::log_newest_first(&jail)?;
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct Log<'a> {
-            jail: &'a bkctld_core::JailName,
-            lines: Vec<String>,
-        }
-        context.ui.document("log", Log { jail: jail.name(), lines: lines.collect() });
-        return Ok(Exit::Done);
-    }
-    for line in lines {
-        context.ui.line(line);
-    }
+    context.answer(&Log::new(jail.name().clone(), lines));
     Ok(Exit::Done)
 }

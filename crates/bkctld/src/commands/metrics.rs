@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 
 use bkctld_core::file::{self, Sync};
-use bkctld_core::metrics::{self, Family};
+use bkctld_core::metrics;
 use bkctld_core::text;
 use clap::Args;
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
+use crate::shape::metrics::Families;
 
 /// node_exporter is no root, and reads the file.
 const MODE: u32 = 0o644;
 
+/// Print what Prometheus asks for, or write it to a file
 #[derive(Args)]
 pub struct Arguments {
     /// Replace this file, such as one of node_exporter's textfile collector, instead of printing
@@ -27,21 +28,14 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     for problem in &metrics.problems {
         context.ui.error(problem);
     }
-    let content: String = metrics.families.iter().map(ToString::to_string).collect();
+    let families = Families { metrics: metrics.families };
     match arguments.file {
         // The numbers are whole at any moment: the collector may read while this is written.
-        Some(path) if !context.settings.dry_run => {
-            file::replace_with(&path, MODE, content.as_bytes(), Sync::Later)?;
+        Some(path) if !context.options.dry_run => {
+            file::replace_with(&path, MODE, families.text().as_bytes(), Sync::Later)?;
         }
         Some(path) => context.ui.line(format_args!("would write {}", text::path(&path))),
-        None if context.ui.json() => {
-            #[derive(Serialize)]
-            struct Document {
-                metrics: Vec<Family>,
-            }
-            context.ui.document("metrics", Document { metrics: metrics.families });
-        }
-        None => context.ui.text(content),
+        None => context.answer(&families),
     }
     Ok(if metrics.problems.is_empty() { Exit::Done } else { Exit::Error })
 }

@@ -7,19 +7,20 @@ use bkctld_core::jail::{Port, Ports, SshdConfig};
 use bkctld_core::lock::Lock;
 use bkctld_core::{Error, JailName};
 use clap::Args;
-use serde::Serialize;
 
-use crate::completion;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::shape::port::JailPort;
 
+/// Show or set a jail's port
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
-    #[arg(value_name = "JAIL", add = completion::jail_name())]
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
     jail: JailName,
     /// The new port, from 1 to 65535, or 'auto' for the next free one
-    #[arg(value_name = "N|auto", add = completion::word("auto"), allow_hyphen_values = true)]
+    #[arg(value_name = "N|auto", add = completers::word("auto"), allow_hyphen_values = true)]
     port: Option<Choice>,
 }
 
@@ -40,23 +41,14 @@ impl FromStr for Choice {
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.port {
         None => show(context, &arguments.jail),
-        Some(choice) => Ok(context.for_each("port", &[arguments.jail], |name| set(context, name, choice))),
+        Some(choice) => Ok(context.for_each(&[arguments.jail], |name| set(context, name, choice))),
     }
 }
 
 fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
     let jail = context.jail(name)?;
     let port = SshdConfig::read(&jail)?.port()?;
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            jail: &'a JailName,
-            port: Port,
-        }
-        context.ui.document("port", Shown { jail: name, port });
-    } else {
-        context.ui.line(port);
-    }
+    context.answer(&JailPort { jail: name.clone(), port });
     Ok(Exit::Done)
 }
 
@@ -71,7 +63,7 @@ fn set(context: &Context, name: &JailName, choice: Choice) -> Result<Outcome, Fa
     if let Some(owner) = ports.owner(port).filter(|owner| *owner != name) {
         return Err(Failure::error(format!("jail '{name}': port {port} belongs to jail '{owner}'")));
     }
-    if context.settings.dry_run {
+    if context.options.dry_run {
         let message = format_args!("would give jail '{name}' port {port}");
         return Ok(Outcome::new(Ended::Would, message).with("port", port.get()));
     }

@@ -2,16 +2,23 @@
 
 use bkctld_core::lock::Lock;
 use bkctld_core::service;
+use clap::Args;
 
-use super::JailOrAll;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = JailOrAll;
+/// Pick up changed configuration; sessions go on
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
-    Ok(context.for_each("reload", &names, |name| {
+    Ok(context.for_each(&names, |name| {
         let jail = context.jail(name)?;
         if !service::is_on(&jail)? {
             let off = format!("jail '{name}' is off, nothing to reload");
@@ -20,7 +27,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
                 Target::One(_) => Ok(Outcome::new(Ended::Skipped, off).into_warning()),
             };
         }
-        if context.settings.dry_run {
+        if context.options.dry_run {
             return Ok(Outcome::new(Ended::Would, format_args!("would reload jail '{name}'")));
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;

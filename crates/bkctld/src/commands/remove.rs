@@ -2,19 +2,26 @@
 
 use bkctld_core::lock::Lock;
 use bkctld_core::{Jail, JailName, inc, lifecycle, service, text};
+use clap::Args;
 
-use super::JailOrAll;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome, Question, Target};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = JailOrAll;
+/// Delete a jail, its incs and its configuration
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 const EXPLANATION: &str =
     "Y: the jail, its incs, its configuration and its records are deleted; n: nothing is done";
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     if let Target::One(name) = &arguments.target
-        && context.settings.force
+        && context.options.force
         && !Jail::new(&context.settings, name.clone()).exists()
     {
         context.ui.warning(format_args!("no jail named '{name}': nothing to remove"));
@@ -32,14 +39,14 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     };
     let with = |name: &JailName| incs(context, name).map_or(String::new(), |incs| format!(" and its {incs}"));
     let question = Question { verb: "delete", with: &with, explanation: EXPLANATION };
-    let exit = context.for_each_agreed("remove", &names, &question, |name| remove(context, name));
+    let exit = context.for_each_agreed(&names, &question, |name| remove(context, name));
     clear_leftovers(context)?;
     Ok(exit)
 }
 
 /// A removal that could not finish has left a hidden directory, of a jail that is listed no more.
 fn clear_leftovers(context: &Context) -> Result<(), Failure> {
-    if context.settings.dry_run { Ok(()) } else { Ok(lifecycle::clear_leftovers(&context.settings)?) }
+    if context.options.dry_run { Ok(()) } else { Ok(lifecycle::clear_leftovers(&context.settings)?) }
 }
 
 /// The jail's incs: how many, from when to when; none where it has none.
@@ -56,7 +63,7 @@ fn incs(context: &Context, name: &JailName) -> Option<String> {
 
 fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
     let jail = Jail::open(&context.settings, name.clone())?;
-    if context.settings.dry_run {
+    if context.options.dry_run {
         let incs = incs(context, name).map_or(String::new(), |incs| format!(", its {incs},"));
         let message = format_args!("would delete jail '{name}'{incs} and its configuration");
         return Ok(Outcome::new(Ended::Would, message));

@@ -7,14 +7,15 @@ use bkctld_core::{Jail, JailName, session};
 use clap::Args;
 use serde_json::json;
 
-use crate::completion;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 
+/// Rename a jail with its incs, configuration and firewall rules
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
-    #[arg(value_name = "OLD", add = completion::jail_name())]
+    #[arg(value_name = "OLD", add = completers::jail_name())]
     old: JailName,
     /// Its new name
     #[arg(value_name = "NEW")]
@@ -22,13 +23,13 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    Ok(context.for_each("rename", &[arguments.old], |old| rename(context, old, &arguments.new)))
+    Ok(context.for_each(&[arguments.old], |old| rename(context, old, &arguments.new)))
 }
 
 fn rename(context: &Context, old: &JailName, new: &JailName) -> Result<Outcome, Failure> {
     // What cannot be done is said at once, and not after another command has finished.
     let rename = Rename::plan(&context.settings, old, new)?;
-    if context.settings.dry_run {
+    if context.options.dry_run {
         return would(context, &rename);
     }
     let _locks = locks(context, [old, new])?;

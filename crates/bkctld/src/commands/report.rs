@@ -1,89 +1,42 @@
 //! `report`: every jail with its state, its policy and the incs that are on disk.
 
 use bkctld_core::overview::Overview;
-use bkctld_core::retention::Retention;
-use bkctld_core::{Jail, JailName, Port, inc, jail};
+use bkctld_core::{Jail, inc, jail};
 use clap::Args;
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::ui::table;
+use crate::shape::report::{Line, Report};
 
-const HEADER: [&str; 6] = ["<name>", "<status>", "<port>", "<ip(s)>", "<policy>", "<incs>"];
-
+/// Show each jail with its state, its policy and its incs
 #[derive(Args)]
 pub struct Arguments {}
 
-#[derive(Serialize)]
-struct Line {
-    name: JailName,
-    status: &'static str,
-    port: Option<u16>,
-    addresses: Vec<String>,
-    retention: Retention,
-    /// Newest first.
-    incs: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<String>,
-}
-
 pub fn run(context: &Context, _: Arguments) -> Result<Exit, Failure> {
-    let mut failed = false;
-    let mut jails = Vec::new();
-    for name in jail::list(&context.settings)? {
-        let line = of(context, &Jail::new(&context.settings, name));
-        for problem in &line.problems {
-            context.ui.error(problem);
-            failed = true;
-        }
-        jails.push(line);
+    let names = jail::list(&context.settings)?.into_iter();
+    let jails = names.map(|name| read(context, &Jail::new(&context.settings, name))).collect();
+    let report = Report { jails };
+    let problems: Vec<&String> = report.jails.iter().flat_map(|line| &line.problems).collect();
+    for problem in &problems {
+        context.ui.error(problem);
     }
-    if context.ui.json() {
-        #[derive(Serialize)]
-        struct Document {
-            jails: Vec<Line>,
-        }
-        context.ui.document("report", Document { jails });
-    } else {
-        print(context, &jails);
-    }
-    Ok(if failed { Exit::Error } else { Exit::Done })
+    context.answer(&report);
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Error })
 }
 
-fn of(context: &Context, jail: &Jail) -> Line {
-    let mut overview = Overview::of(jail, &context.settings);
-    let incs = inc::list(jail).map_err(|error| overview.problems.push(error.in_jail(jail.name())));
+fn read(context: &Context, jail: &Jail) -> Line {
+    let mut overview = Overview::read(jail, &context.settings);
+    let incs = overview.note(jail, inc::list(jail)).unwrap_or_default();
     if let Some(error) = overview.other_format.take() {
         context.ui.warning(Failure::from(error));
     }
     Line {
         name: jail.name().clone(),
         status: overview.status(),
-        port: overview.port.map(Port::get),
+        port: overview.port,
         addresses: overview.addresses,
         retention: overview.retention,
-        incs: incs.unwrap_or_default().iter().rev().map(ToString::to_string).collect(),
+        incs: incs.iter().rev().map(ToString::to_string).collect(),
         problems: overview.problems.iter().map(ToString::to_string).collect(),
-    }
-}
-
-fn print(context: &Context, jails: &[Line]) {
-    let mut rows = Vec::with_capacity(jails.len() + 1);
-    if context.ui.header() {
-        rows.push(HEADER.map(str::to_owned).to_vec());
-    }
-    rows.extend(jails.iter().map(|jail| {
-        vec![
-            jail.name.to_string(),
-            jail.status.to_owned(),
-            jail.port.map(|port| port.to_string()).unwrap_or_default(),
-            jail.addresses.join(","),
-            jail.retention.to_string(),
-            jail.incs.join(","),
-        ]
-    }));
-    for line in table::aligned(&rows) {
-        context.ui.line(line);
     }
 }

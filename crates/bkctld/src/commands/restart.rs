@@ -2,21 +2,28 @@
 
 use bkctld_core::lock::Lock;
 use bkctld_core::service;
+use clap::Args;
 
-use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome};
+use crate::completers;
+use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = JailOrAll;
+/// Stop and start a jail's SSH service
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
-    Ok(context.for_each("restart", &names, |name| {
+    Ok(context.for_each(&names, |name| {
         if let Some(left_out) = context.left_out(&arguments.target, name) {
             return Ok(left_out);
         }
         let jail = context.jail(name)?;
-        if context.settings.dry_run {
+        if context.options.dry_run {
             return Ok(Outcome::new(
                 Ended::Would,
                 format_args!("would restart jail '{name}' and end its sessions"),

@@ -8,18 +8,25 @@ use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Plan, Policy, PolicyFile};
 use bkctld_core::{Error, Jail, JailName, inc, text};
+use clap::Args;
 use serde_json::json;
 
-use super::SomeJails;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
-use crate::limits::trees_at_once;
+use crate::limits::room_for_trees;
 use crate::ui::progress::Display;
 
-pub type Arguments = SomeJails;
+/// Delete the incs that no rule of the policy keeps
+#[derive(Args)]
+pub struct Arguments {
+    /// The jails; all of them when none is named
+    #[arg(value_name = "JAIL", add = completers::jail_name())]
+    jails: Vec<JailName>,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
-    let dry_run = context.settings.dry_run;
+    let dry_run = context.options.dry_run;
     // What only looks neither waits for one that runs nor keeps one from running.
     let running = if dry_run { None } else { Operation::Rm.begin_alone(&context.settings)? };
     if running.is_none() && !dry_run {
@@ -31,7 +38,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = if arguments.jails.is_empty() { known } else { named(context, arguments.jails, &known)? };
     let progress = Arc::new(Progress::default());
     let _display = Display::begin(&context.ui, "deleting".to_owned(), &progress);
-    Ok(context.for_each_at_once("rm", &names, trees_at_once(), |name| expire(context, name, &progress)))
+    Ok(context.for_each_at_once(&names, room_for_trees(), |name| expire(context, name, &progress)))
 }
 
 fn named(context: &Context, wanted: Vec<JailName>, known: &[JailName]) -> Result<Vec<JailName>, Failure> {
@@ -53,7 +60,7 @@ fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Out
             ));
         }
         PolicyFile::Bad(lines) => return Err(bad_policy(name, &lines)),
-        PolicyFile::Empty { path } if !context.settings.force => {
+        PolicyFile::Empty { path } if !context.options.force => {
             let path = text::path(&path);
             return Err(Failure::error(format!(
                 "jail '{name}': {path}: the policy has no rule, so nothing is deleted (-f deletes every inc)"
@@ -67,7 +74,7 @@ fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Out
         None => Plan::without_rules(incs),
     };
     let planned = plan(&inc::list(&jail)?);
-    if context.settings.dry_run {
+    if context.options.dry_run {
         return Ok(would(name, &planned));
     }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

@@ -3,18 +3,25 @@
 use bkctld_core::jail::{self, Jail, JailName};
 use bkctld_core::lock::Lock;
 use bkctld_core::service::{self, Effect};
+use clap::Args;
 
-use super::JailOrAll;
+use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = JailOrAll;
+/// Stop a jail's SSH service and end its sessions
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = names(context, &arguments.target)?;
-    Ok(context.for_each("stop", &names, |name| {
+    Ok(context.for_each(&names, |name| {
         let jail = Jail::new(&context.settings, name.clone());
-        if context.settings.dry_run {
+        if context.options.dry_run {
             return Ok(Outcome::new(
                 Ended::Would,
                 format_args!("would stop jail '{name}' and end its sessions"),

@@ -6,13 +6,20 @@ use std::sync::Mutex;
 use bkctld_core::error::JailContext;
 use bkctld_core::sync::{Mirrored, OnNode, Run, Service, Wanted};
 use bkctld_core::{JailName, config, text};
+use clap::Args;
 use serde_json::json;
 
-use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome};
+use crate::completers;
+use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = JailOrAll;
+/// Mirror a jail's configuration and state to the servers that NODE names
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 type Outcomes = BTreeMap<JailName, Result<Outcome, Failure>>;
 
@@ -38,13 +45,14 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         let (count, nodes) = (jails.len(), settings.nodes.join(", "));
         context.ui.notice(format_args!("jails to be mirrored to {nodes}: {count}"));
         let waiting = || context.ui.notice("waiting for another sync to finish");
-        let nodes = Run::begin(settings, env!("CARGO_PKG_VERSION"), waiting)?.mirror(&jails);
+        let nodes =
+            Run::begin(settings, env!("CARGO_PKG_VERSION"), context.options.dry_run, waiting)?.mirror(&jails);
         unreached = nodes.iter().any(|(_, jails)| jails.is_err());
         combine(context, &jails, nodes, &mut outcomes);
     }
     let outcomes = Mutex::new(outcomes);
     // What is told is told in the order of the names.
-    let exit = context.for_each_at_once("sync", &names, 1, |name| {
+    let exit = context.for_each_at_once(&names, 1, |name| {
         let outcome = outcomes.lock().ok().and_then(|mut outcomes| outcomes.remove(name));
         outcome.unwrap_or_else(|| Err(Failure::error(format!("jail '{name}': nothing is known of it"))))
     });
@@ -89,7 +97,7 @@ struct Told {
 
 impl Told {
     fn mirrored(&mut self, context: &Context, node: &str, mirrored: &Mirrored) {
-        let rehearsal = context.settings.dry_run;
+        let rehearsal = context.options.dry_run;
         let (parts, changed) = parts(mirrored, rehearsal);
         let mut line = format!("on {node}: {parts}");
         if rehearsal {
@@ -118,7 +126,7 @@ impl Told {
         }
         let ended = match (self.lines.is_empty(), self.changed) {
             (true, _) => Ended::Failed,
-            (false, _) if context.settings.dry_run => Ended::Would,
+            (false, _) if context.options.dry_run => Ended::Would,
             (false, true) => Ended::Done,
             (false, false) => Ended::Skipped,
         };

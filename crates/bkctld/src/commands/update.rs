@@ -6,16 +6,23 @@ use bkctld_core::runtime::{self, RuntimeStore};
 use bkctld_core::service::original::nspawn::{self, Leftovers};
 use bkctld_core::service::{self, ServedBy};
 use bkctld_core::{Jail, text};
+use clap::Args;
 
-use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome};
+use crate::completers;
+use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-pub type Arguments = JailOrAll;
+/// Bring the programs that the jails share up to the host's packages
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
-    let changed = if context.settings.dry_run {
+    let changed = if context.options.dry_run {
         false
     } else {
         let built =
@@ -26,9 +33,9 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         built.changed
     };
     let store = RuntimeStore::new(&context.settings);
-    Ok(context.for_each("update", &names, |name| {
+    Ok(context.for_each(&names, |name| {
         let jail = context.jail(name)?;
-        if context.settings.dry_run {
+        if context.options.dry_run {
             return would(&jail);
         }
         let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;

@@ -3,17 +3,25 @@
 use bkctld_core::lifecycle::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 use bkctld_core::lock::Lock;
 use bkctld_core::{Jail, JailName};
+use clap::Args;
 
-use super::JailOrAll;
-use crate::context::{Context, Ended, Outcome};
+use crate::completers;
+use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
+use crate::shape::upgrade_config::Changes;
 
-pub type Arguments = JailOrAll;
+/// Move a jail's policy from its old place to the new one
+#[derive(Args)]
+pub struct Arguments {
+    /// The jail, or 'all'
+    #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
+    target: Target,
+}
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
     template(context)?;
-    Ok(context.for_each("upgrade-config", &names, |name| upgrade(context, name)))
+    Ok(context.for_each(&names, |name| upgrade(context, name)))
 }
 
 /// The template is the server's, not a jail's.
@@ -25,7 +33,7 @@ fn template(context: &Context) -> Result<(), Failure> {
         TemplateUpgrade::Both => context.ui.warning(format_args!(
             "{dir} has inc.tpl and incs_policy.tpl: the latter is in use, delete the former"
         )),
-        TemplateUpgrade::Rename if context.settings.dry_run => {
+        TemplateUpgrade::Rename if context.options.dry_run => {
             context.ui.notice(format_args!("would rename inc.tpl in {dir} to incs_policy.tpl"));
         }
         TemplateUpgrade::Rename => {
@@ -36,20 +44,20 @@ fn template(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn upgrade(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
+fn upgrade(context: &Context, name: &JailName) -> Result<Outcome<Changes>, Failure> {
     let jail = Jail::open(&context.settings, name.clone())?;
-    if context.settings.dry_run {
-        return Ok(told(&jail, Upgrade::plan(&jail)?, Ended::Would));
+    if context.options.dry_run {
+        return Ok(outcome(&jail, Upgrade::plan(&jail)?, Ended::Would));
     }
     let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
     let plan = Upgrade::plan(&jail)?;
     if !plan.is_done() {
         plan.carry_out(&context.settings, &jail)?;
     }
-    Ok(told(&jail, plan, Ended::Done))
+    Ok(outcome(&jail, plan, Ended::Done))
 }
 
-fn told(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome {
+fn outcome(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome<Changes> {
     let would = if ended == Ended::Would { "would be " } else { "" };
     let mut changes = Vec::new();
     match plan.policy {
@@ -71,8 +79,8 @@ fn told(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome {
         PolicyUpgrade::OwnLink => " (its policy is a link of yours, which is left alone)",
         _ => "",
     };
-    let outcome = Outcome::new(ended, format_args!("jail '{}': {what}{remark}", jail.name()));
-    let outcome = outcome.with("changes", changes);
+    let message = format_args!("jail '{}': {what}{remark}", jail.name());
+    let outcome = Outcome::without_details(ended, message).with_details(Changes { changes });
     if remark.is_empty() { outcome } else { outcome.into_warning() }
 }
 

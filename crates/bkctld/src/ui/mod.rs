@@ -4,11 +4,9 @@
 
 pub mod progress;
 pub mod question;
-pub mod report;
-pub mod table;
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 
 use bkctld_core::syslog::{Severity, SystemLog};
@@ -16,9 +14,6 @@ use serde::Serialize;
 
 use crate::log::Log;
 use progress::Drawn;
-
-/// The version of the shape of all JSON output; it changes when a reader could break.
-pub const JSON_VERSION: u32 = 1;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +31,6 @@ pub enum Verbosity {
 pub struct Ui {
     verbosity: Verbosity,
     json: bool,
-    header: bool,
     terminal: bool,
     /// The line that moves at the bottom of the terminal, while there is one.
     drawn: Arc<Drawn>,
@@ -46,10 +40,10 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// A terminal with these options.
-    pub fn new(verbosity: Verbosity, json: bool, header: bool) -> Ui {
+    /// A terminal where this much is said, beside an answer that is JSON or is not.
+    pub fn new(verbosity: Verbosity, json: bool) -> Ui {
         let terminal = io::stderr().is_terminal();
-        Ui { verbosity, json, header, terminal, drawn: Arc::default(), log: None, mute: false }
+        Ui { verbosity, json, terminal, drawn: Arc::default(), log: None, mute: false }
     }
 
     /// The same, whose messages also go to this log.
@@ -60,21 +54,6 @@ impl Ui {
     /// The server's log, where messages go there.
     pub fn log(&self) -> Option<&Log> {
         self.log.as_ref()
-    }
-
-    /// Whether results are wanted as JSON.
-    pub fn json(&self) -> bool {
-        self.json
-    }
-
-    /// Whether tables have a header line.
-    pub fn header(&self) -> bool {
-        self.header
-    }
-
-    /// Whether more is to be said than usual.
-    pub fn verbose(&self) -> bool {
-        self.verbosity == Verbosity::Verbose
     }
 
     /// Whether something that moves may be drawn: on a terminal, unless told to be quiet.
@@ -105,23 +84,17 @@ impl Ui {
         });
     }
 
-    /// Bytes of the result that need not be UTF-8.
-    pub fn bytes(&self, bytes: &[u8]) {
+    /// The result as this writes it. Nobody is told where it cannot be written: see [`Ui::text`].
+    pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         self.drawn.beside(|| {
-            let _ = io::stdout().write_all(bytes);
+            let mut out = BufWriter::new(io::stdout().lock());
+            let _ = write(&mut out).and_then(|()| out.flush());
         });
     }
 
     /// The result as one JSON document.
-    pub fn document(&self, command: &str, content: impl Serialize) {
-        #[derive(Serialize)]
-        struct Document<'a, T> {
-            version: u32,
-            command: &'a str,
-            #[serde(flatten)]
-            content: T,
-        }
-        match serde_json::to_string(&Document { version: JSON_VERSION, command, content }) {
+    pub fn document(&self, document: &impl Serialize) {
+        match serde_json::to_string(document) {
             Ok(text) => self.line(text),
             Err(error) => self.error(format_args!("cannot write the result as JSON: {error}")),
         }

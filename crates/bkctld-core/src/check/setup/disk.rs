@@ -56,7 +56,8 @@ fn mounted(partition: &Path) -> (Severity, String) {
 /// How full the file system is, as `df` tells it: what root alone may use counts as used.
 fn fill(settings: &Settings, dir: &Path, suffix: &str, parts: &mut Parts) {
     let Ok(of) = statvfs(dir) else { return };
-    let thresholds = (settings.disk_warning, settings.disk_critical);
+    let thresholds = settings.check_thresholds;
+    let thresholds = (thresholds.disk_warning, thresholds.disk_critical);
     let space = percent(of.f_blocks.saturating_sub(of.f_bfree), of.f_bavail);
     let severity = judge(space, thresholds);
     let shown = text::path(dir);

@@ -44,7 +44,8 @@ fn running(incs: usize, rms: usize, parts: &mut Parts) {
 }
 
 fn times(settings: &Settings, runs: &[TimedRun], parts: &mut Parts) {
-    let (warning, critical) = (settings.inctime_warning, settings.inctime_critical);
+    let thresholds = settings.check_thresholds;
+    let (warning, critical) = (thresholds.inctime_warning, thresholds.inctime_critical);
     let over = |hours: u32| {
         let limit = Duration::from_secs(u64::from(hours) * 3600);
         let longer = |run: &&TimedRun| hours > 0 && run.took.is_some_and(|took| took > limit);

@@ -6,7 +6,7 @@ use crate::fuzzing::assert_shown;
 pub(crate) fn hold(bytes: &[u8]) {
     let path = Path::new("/etc/default/bkctld");
     let env = |name: &str| (name == "HOME").then(|| "/root".to_owned());
-    let (settings, warnings) = match Settings::parse(path, bytes, &env) {
+    let configuration = match Configuration::parse(path, bytes, &env) {
         Ok(read) => read,
         Err(error) => {
             let lines = bytes.split(|byte| *byte == b'\n').count();
@@ -14,6 +14,7 @@ pub(crate) fn hold(bytes: &[u8]) {
             return assert_shown(error);
         }
     };
+    let Configuration { settings, warnings, .. } = &configuration;
     warnings.iter().for_each(assert_shown);
     let dirs = [&settings.jail_dir, &settings.inc_dir, &settings.conf_dir, &settings.data_dir];
     for path in dirs.into_iter().chain(&settings.jail_programs) {
@@ -23,14 +24,19 @@ pub(crate) fn hold(bytes: &[u8]) {
         assert!(inside.components().all(|part| part != std::path::Component::ParentDir), "{inside:?}");
     }
     assert!(settings.nodes.iter().all(|node| !node.starts_with('-') && !node.contains(char::is_whitespace)));
-    assert!(settings.log_level <= 7 && settings.disk_warning <= 100 && settings.disk_critical <= 100);
+    assert!(settings.log_level <= 7);
+    let thresholds = settings.check_thresholds;
+    assert!(thresholds.disk_warning <= 100 && thresholds.disk_critical <= 100);
     assert!(settings.session_limits.per_source <= settings.session_limits.per_jail);
-    assert_eq!(Settings::parse(path, &written(&settings), &env).ok(), Some((settings, Vec::new())));
+    let without_warnings = Configuration { warnings: Vec::new(), ..configuration.clone() };
+    assert_eq!(Configuration::parse(path, &written(&configuration), &env).ok(), Some(without_warnings));
 }
 
 /// A file that says the same.
-fn written(settings: &Settings) -> Vec<u8> {
+fn written(configuration: &Configuration) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
+    let Configuration { settings, switches, .. } = configuration;
+    let thresholds = settings.check_thresholds;
     let mut out = Vec::new();
     let mut line = |name: &str, value: &[u8]| {
         let quoted = value.iter().flat_map(|byte| match byte {
@@ -46,8 +52,6 @@ fn written(settings: &Settings) -> Vec<u8> {
         ("JAILDIR", &settings.jail_dir),
         ("INCDIR", &settings.inc_dir),
         ("ARCHIVESDIR", &settings.archives_dir),
-        ("INDEX_DIR", &settings.index_dir),
-        ("IDX_FILE", &settings.idx_file),
         ("TPLDIR", &settings.tpl_dir),
         ("LOCALTPLDIR", &settings.local_tpl_dir),
         ("LOCKDIR", &settings.lock_dir),
@@ -60,16 +64,16 @@ fn written(settings: &Settings) -> Vec<u8> {
         ("BACKUP_DISK", settings.backup_disk.clone()),
         ("CANARY_RELATIVE_FILE", settings.canary_relative_file.clone()),
         ("LOGLEVEL", settings.log_level.to_string()),
-        ("WARNING", settings.warning.to_string()),
-        ("CRITICAL", settings.critical.to_string()),
-        ("INCTIME_WARNING", settings.inctime_warning.to_string()),
-        ("INCTIME_CRITICAL", settings.inctime_critical.to_string()),
-        ("DISK_WARNING", settings.disk_warning.to_string()),
-        ("DISK_CRITICAL", settings.disk_critical.to_string()),
+        ("WARNING", thresholds.warning.to_string()),
+        ("CRITICAL", thresholds.critical.to_string()),
+        ("INCTIME_WARNING", thresholds.inctime_warning.to_string()),
+        ("INCTIME_CRITICAL", thresholds.inctime_critical.to_string()),
+        ("DISK_WARNING", thresholds.disk_warning.to_string()),
+        ("DISK_CRITICAL", thresholds.disk_critical.to_string()),
         ("NODE", settings.nodes.join(" ")),
-        ("FORCE", u8::from(settings.force).to_string()),
-        ("HEADER", u8::from(settings.header).to_string()),
-        ("DRY_RUN", u8::from(settings.dry_run).to_string()),
+        ("FORCE", u8::from(switches.force).to_string()),
+        ("HEADER", u8::from(switches.header).to_string()),
+        ("DRY_RUN", u8::from(switches.dry_run).to_string()),
         ("SERVICE", format!("{:?}", settings.service).to_lowercase()),
         ("MAX_SESSIONS", settings.session_limits.per_jail.to_string()),
         ("MAX_SESSIONS_PER_SOURCE", settings.session_limits.per_source.to_string()),

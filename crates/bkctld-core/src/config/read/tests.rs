@@ -4,17 +4,17 @@ fn no_env(_: &str) -> Option<String> {
     None
 }
 
-fn read(content: &str, env: &Env<'_>) -> Result<(Settings, Vec<Warning>)> {
+fn read(content: &str, env: &Env<'_>) -> Result<Configuration> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("conf");
     std::fs::write(&path, content).unwrap();
-    Settings::read(Some(&path), env)
+    super::read(Some(&path), env)
 }
 
 fn settings(content: &str) -> Settings {
-    let (settings, warnings) = read(content, &no_env).unwrap();
-    assert_eq!(warnings, []);
-    Settings { file: None, ..settings }
+    let configuration = read(content, &no_env).unwrap();
+    assert_eq!((configuration.warnings, configuration.switches), (vec![], Switches::default()));
+    Settings { file: None, ..configuration.settings }
 }
 
 fn error(content: &str) -> String {
@@ -42,19 +42,18 @@ fn a_real_file_is_read_whole() {
     );
     assert_eq!(settings.jail_dir, Path::new("/srv/backup/jails"));
     assert_eq!(settings.inc_dir, Path::new("/srv/backup/increments"));
-    assert_eq!(settings.idx_file, Path::new("/srv/backup/index/bkctld-jails.idx"));
     assert_eq!(settings.local_tpl_dir, Path::new("/usr/local/share/bkctld"));
     assert_eq!(settings.firewall, Firewall::RulesFile("/etc/minifirewall.d/bkctld".into()));
-    assert_eq!((settings.log_level, settings.warning, settings.critical), (7, 30, 48));
+    assert_eq!(
+        (settings.log_level, settings.check_thresholds.warning, settings.check_thresholds.critical),
+        (7, 30, 48)
+    );
     assert_eq!(settings.nodes, ["backup2.example.org", "root@10.0.0.2"]);
 }
 
 #[test]
 fn derived_defaults_follow_what_they_derive_from_and_yield_to_what_is_said() {
-    let given = settings("INDEX_DIR=/idx\n");
-    assert_eq!(given.idx_file, Path::new("/idx/bkctld-jails.idx"));
     let given = settings("IDX_FILE=/i/f\nINDEX_DIR=/idx\nJAILDIR=/j\nBACKUP_PARTITION=/b\n");
-    assert_eq!(given.idx_file, Path::new("/i/f"));
     assert_eq!(given.jail_dir, Path::new("/j"));
     assert_eq!(given.inc_dir, Path::new("/b/incs"));
 }
@@ -63,6 +62,7 @@ fn derived_defaults_follow_what_they_derive_from_and_yield_to_what_is_said() {
 fn what_is_no_value_is_an_error_with_file_and_line() {
     for (content, expected) in [
         ("\nJAILDIR=$(mktemp)", "2: '$(': commands are not run and nothing is computed"),
+        ("INDEX_DIR=index", "1: INDEX_DIR: 'index' is no absolute path"),
         ("JAILDIR=backup/jails", "1: JAILDIR: 'backup/jails' is no absolute path"),
         ("LOGLEVEL=8", "1: LOGLEVEL: '8' is no number from 0 to 7"),
         ("LOGLEVEL=debug", "1: LOGLEVEL: 'debug' is no number from 0 to 7"),
@@ -96,14 +96,14 @@ fn a_value_that_is_no_utf8_is_an_error_but_a_comment_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("conf");
     std::fs::write(&path, b"# r\xe9pertoire\nINCDIR=/\xe9\n").unwrap();
-    let error = Settings::read(Some(&path), &no_env).unwrap_err().to_string();
+    let error = super::read(Some(&path), &no_env).unwrap_err().to_string();
     assert!(error.ends_with("/conf:2: INCDIR: not UTF-8"), "{error}");
 }
 
 #[test]
 fn a_misspelt_variable_is_warned_of_and_a_helper_is_not() {
-    let (_, warnings) = read("HELPER=/x\nJAILDIRS=/y\nJAILDIR=$HELPER/j\n", &no_env).unwrap();
-    let shown: Vec<String> = warnings.iter().map(Warning::to_string).collect();
+    let configuration = read("HELPER=/x\nJAILDIRS=/y\nJAILDIR=$HELPER/j\n", &no_env).unwrap();
+    let shown: Vec<String> = configuration.warnings.iter().map(Warning::to_string).collect();
     assert_eq!(shown.len(), 1, "{shown:?}");
     assert!(shown[0].ends_with("/conf:2: unknown variable 'JAILDIRS' has no effect"), "{shown:?}");
 }
@@ -121,8 +121,9 @@ fn the_environment_overrides_four_variables_and_answers_references() {
         };
         Some(value.to_owned())
     };
-    let (settings, _) = read("FORCE=0\nHEADER=1\nLOGLEVEL=7\nINCDIR=$HOME/incs\n", &env).unwrap();
-    assert!(settings.force && settings.dry_run && !settings.header);
+    let Configuration { settings, switches, .. } =
+        read("FORCE=0\nHEADER=1\nLOGLEVEL=7\nINCDIR=$HOME/incs\n", &env).unwrap();
+    assert_eq!(switches, Switches { force: true, header: false, dry_run: true });
     assert_eq!(settings.log_level, 3);
     assert_eq!(settings.inc_dir, Path::new("/root/incs"));
     assert_eq!(settings.jail_dir, Path::new("/backup/jails"));
@@ -133,7 +134,7 @@ fn the_environment_overrides_four_variables_and_answers_references() {
         "FORCE in the environment: 'y\\n' is neither 0 nor 1"
     );
     let empty = |name: &str| (name == "HEADER").then(String::new);
-    assert!(read("", &empty).unwrap().0.header);
+    assert!(read("", &empty).unwrap().switches.header);
 }
 
 #[test]
@@ -163,11 +164,9 @@ fn a_limit_of_the_jail_alone_lowers_that_of_one_address() {
 #[test]
 fn a_named_file_must_be_there_and_be_a_file() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Settings::read(Some(&dir.path().join("none")), &no_env).unwrap_err().to_string();
+    let error = super::read(Some(&dir.path().join("none")), &no_env).unwrap_err().to_string();
     assert!(error.starts_with("cannot read the configuration "), "{error}");
-    assert!(
-        Settings::read(Some(dir.path()), &no_env).unwrap_err().to_string().contains("not a regular file")
-    );
+    assert!(super::read(Some(dir.path()), &no_env).unwrap_err().to_string().contains("not a regular file"));
 }
 
 #[test]
@@ -218,8 +217,9 @@ fn the_default_configuration_of_the_package_shows_what_holds_anyway() {
     assert!(shown.contains("BACKUP_PARTITION=/backup\n"));
     assert_eq!(settings(packaged), Settings::default());
     assert_eq!(settings(&shown), Settings::default());
-    // Each name that is asked for stands in this module, in quotes.
-    for name in include_str!("../read.rs").split('"').skip(1).step_by(2) {
+    // Each name that is asked for stands in these modules, in quotes.
+    let sources = concat!(include_str!("../read.rs"), include_str!("../switches.rs"));
+    for name in sources.split('"').skip(1).step_by(2) {
         if name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
             assert!(packaged.contains(&format!("\n#{name}=")), "{name} is not in it");
         }

@@ -1,10 +1,14 @@
 //! The main facts about a jail, which `status`, `report` and the metrics share.
 
+mod details;
+
 use crate::config::{Isolation, Settings};
 use crate::error::{Error, Result};
 use crate::jail::{Jail, Port, SessionPolicy, SshdConfig};
 use crate::retention::Retention;
 use crate::service::{self, ServedBy};
+
+pub use details::{Details, Expiry};
 
 /// The facts about one jail. Facts that could not be read are missing here, and listed among the problems.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub struct Overview {
 
 impl Overview {
     /// Reads the facts about the jail.
-    pub fn of(jail: &Jail, settings: &Settings) -> Overview {
+    pub fn read(jail: &Jail, settings: &Settings) -> Overview {
         let mut problems = Vec::new();
         let retention = note(&mut problems, Retention::of(jail)).unwrap_or(Retention::None);
         let mut overview = Overview {
@@ -57,6 +61,11 @@ impl Overview {
         self.addresses = note(problems, config.allowed_addresses())
             .map(|allowed| allowed.iter().map(|address| address.to_string()).collect())
             .unwrap_or_default();
+    }
+
+    /// What else was found out of the jail; where it was not, the problems say why.
+    pub fn note<T>(&mut self, jail: &Jail, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.problems.push(error.in_jail(jail.name()))).ok()
     }
 
     /// `ON` or `OFF`.

@@ -1,0 +1,68 @@
+//! What is asked before something that cannot be taken back.
+
+use bkctld_core::JailName;
+use serde::Serialize;
+
+use super::{Context, Outcome};
+use crate::exit::{Exit, Failure};
+use crate::limits;
+use crate::ui::question::Answer;
+
+/// What is asked before something that cannot be taken back.
+pub struct Question<'a> {
+    /// What is to be done with the jail; its past form has a `d` more.
+    pub verb: &'a str,
+    /// What goes with the jail, as it follows its name.
+    pub with: &'a dyn Fn(&JailName) -> String,
+    /// What a question mark is answered with.
+    pub explanation: &'a str,
+}
+
+impl Context {
+    /// As [`Context::for_each`], for what cannot be taken back: asks for each jail first, unless forced.
+    /// Where the answer is no, nothing is done about that jail; where there is none, about no further jail.
+    pub fn for_each_agreed<D: Serialize + Send>(
+        &self,
+        names: &[JailName],
+        question: &Question<'_>,
+        act: impl Fn(&JailName) -> Result<Outcome<D>, Failure> + Sync,
+    ) -> Exit {
+        let agreed = if self.options.force || self.options.dry_run {
+            names.to_vec()
+        } else {
+            self.agreed(names, question)
+        };
+        if agreed.is_empty() && !names.is_empty() {
+            return Exit::AnsweredNo;
+        }
+        match self.for_each_at_once(&agreed, limits::room_for_trees(), act) {
+            Exit::Done if agreed.len() < names.len() => Exit::AnsweredNo,
+            exit => exit,
+        }
+    }
+
+    /// The jails for which the answer is yes.
+    fn agreed(&self, names: &[JailName], question: &Question<'_>) -> Vec<JailName> {
+        let mut agreed = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            let with = (question.with)(name);
+            let asked = format!("Are you sure you want to {} jail '{name}'{with}?", question.verb);
+            match self.ui.ask(&asked, question.explanation) {
+                Answer::Yes => agreed.push(name.clone()),
+                Answer::No => {}
+                Answer::Missing => {
+                    let stay = match names.len() - at {
+                        1 => format!("jail '{name}' is"),
+                        many => format!("{many} jails are"),
+                    };
+                    self.ui.error(format_args!(
+                        "{stay} not {}d: no answer on standard input (--force asks nothing)",
+                        question.verb
+                    ));
+                    break;
+                }
+            }
+        }
+        agreed
+    }
+}

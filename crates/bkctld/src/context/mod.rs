@@ -1,0 +1,65 @@
+//! What every command gets: the settings, the options, the terminal, the time; and the way a command acts on one
+//! jail or on all of them.
+
+mod agreement;
+mod each;
+mod target;
+
+use bkctld_core::{Jail, JailName, Settings, Turns, service};
+use jiff::Zoned;
+
+use crate::exit::Failure;
+use crate::options::RunOptions;
+use crate::shape::{Answer, Document, Page};
+use crate::ui::{Ui, Verbosity};
+
+pub use crate::shape::outcome::{Ended, Outcome};
+pub use agreement::Question;
+pub use target::Target;
+
+/// One run of the program.
+pub struct Context {
+    /// The command's name.
+    pub command: &'static str,
+    /// What the configuration says of this server.
+    pub settings: Settings,
+    /// What configuration, environment and command line say of this run.
+    pub options: RunOptions,
+    /// The terminal.
+    pub ui: Ui,
+    /// The time, read once: a run over midnight has one "today".
+    pub now: Zoned,
+    /// Of the trees that are walked at once, so that none holds up another.
+    pub turns: Turns,
+}
+
+impl Context {
+    /// Answers the command: as text, or with `--json` as the document.
+    pub fn answer(&self, answer: &impl Answer) {
+        if self.options.json {
+            return self.ui.document(&Document::new(self.command, answer));
+        }
+        let (header, verbose) = (self.options.header, self.options.verbosity == Verbosity::Verbose);
+        self.ui.write(|out| answer.write(&mut Page { out, header, verbose, now: &self.now }));
+    }
+
+    /// The jail of this name, of the format that this program acts on.
+    pub fn jail(&self, name: &JailName) -> Result<Jail, Failure> {
+        let jail = Jail::open(&self.settings, name.clone())?;
+        jail.require_current_format()?;
+        Ok(jail)
+    }
+
+    /// Says that another command holds the jail's lock.
+    pub fn waiting_for(&self, name: &JailName) {
+        self.ui.notice(format_args!("waiting for another command on jail '{name}' to finish"));
+    }
+
+    /// Has the jail's listener pick up a changed configuration, if there is one.
+    pub fn reload_if_on(&self, jail: &Jail) -> Result<(), Failure> {
+        if service::is_on(jail)? {
+            service::reload(jail)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! The jails that a command acts on.
+
+use std::str::FromStr;
+
+use bkctld_core::check::{CheckPolicy, ExpectedState};
+use bkctld_core::{Error, Jail, JailName, jail, text};
+
+use super::{Context, Ended, Outcome};
+use crate::exit::{Exit, Failure};
+
+/// The jails that a command acts on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Every jail.
+    All,
+    /// One.
+    One(JailName),
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Target, Error> {
+        match text {
+            "all" => Ok(Target::All),
+            name => name.parse().map(Target::One),
+        }
+    }
+}
+
+impl Context {
+    /// The names of the target's jails; an unknown one is an error. Jails that run without being there are
+    /// told, as `stop` acts on them.
+    pub fn names(&self, target: &Target) -> Result<Vec<JailName>, Failure> {
+        match target {
+            Target::All => self.names_of_all(),
+            Target::One(name) => match Jail::open(&self.settings, name.clone()) {
+                Ok(jail) => Ok(vec![jail.name().clone()]),
+                Err(_) if self.runs(name) => {
+                    Err(Failure::error(self.on_without_data(name)).with_exit(Exit::NoJail))
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    fn names_of_all(&self) -> Result<Vec<JailName>, Failure> {
+        let listed = jail::list(&self.settings);
+        let lost = self.running_without_data(listed.as_deref().unwrap_or_default());
+        match (listed, lost) {
+            (Ok(names), None) => Ok(names),
+            (Ok(names), Some(lost)) => {
+                self.ui.warning(&lost);
+                Ok(names)
+            }
+            (Err(error), None) => Err(error.into()),
+            (Err(error), Some(lost)) => Err(Failure::error(format!("{error}; {lost}"))),
+        }
+    }
+
+    /// What becomes of a jail that 'all' leaves out, since its `check_policy` says that it is to be off: out
+    /// of service, it must not come back by a boot. By name, or forced, it is no other than the others;
+    /// so it is where the policy cannot be read, which the checks tell.
+    pub fn left_out(&self, target: &Target, name: &JailName) -> Option<Outcome> {
+        if *target != Target::All || self.options.force {
+            return None;
+        }
+        let policy = CheckPolicy::read(&Jail::new(&self.settings, name.clone())).ok()?;
+        (policy.expected_state == ExpectedState::Off).then(|| {
+            let why = "its check_policy has EXPECTED_STATE=OFF (-f includes it)";
+            Outcome::new(Ended::Skipped, format_args!("jail '{name}' is left as it is: {why}"))
+        })
+    }
+
+    /// Whether some process of the jail runs, wherever its data is.
+    pub fn runs(&self, name: &JailName) -> bool {
+        Jail::new(&self.settings, name.clone()).has_processes().unwrap_or_default()
+    }
+
+    /// What to say of a jail that runs and is not there.
+    pub fn on_without_data(&self, name: &JailName) -> String {
+        let jail = Jail::new(&self.settings, name.clone());
+        format!(
+            "jail '{name}' is on, but {} is not there: mount the backup partition again, or end it by 'bkctld stop {name}'",
+            text::path(jail.dir())
+        )
+    }
+
+    fn running_without_data(&self, listed: &[JailName]) -> Option<String> {
+        // Locks that cannot be believed are said by whatever needs them.
+        let names = jail::running_without_data(&self.settings, listed).unwrap_or_default();
+        let shown: Vec<&str> = names.iter().map(JailName::as_str).collect();
+        (!shown.is_empty()).then(|| {
+            format!(
+                "jails that are on, but not in JAILDIR {}: {} ('bkctld stop all' ends them)",
+                text::path(&self.settings.jail_dir),
+                shown.join(", ")
+            )
+        })
+    }
+}

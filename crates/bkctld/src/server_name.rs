@@ -1,0 +1,20 @@
+//! This server's own name.
+
+use std::process::Command;
+
+use bkctld_core::client::ServerName;
+
+use crate::exit::Failure;
+
+/// This server's full name, which the resolver knows; the kernel's where it has none.
+pub fn read() -> Result<ServerName, Failure> {
+    let full = Command::new("hostname").arg("--fqdn").output();
+    let full = full.ok().filter(|output| output.status.success());
+    let full = full.map(|output| String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned());
+    // A name that no other machine knows is worse than the short one.
+    let full = full.filter(|name| name != "localhost" && !name.starts_with("localhost."));
+    let name = full.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+    name.parse().map_err(|error| {
+        Failure::error(format!("this server's own name: {error}; name it: bkctld client JAIL SERVER"))
+    })
+}

@@ -1,0 +1,22 @@
+//! The answer of `client`.
+
+use std::io;
+
+use bkctld_core::client::ClientScript;
+use serde::Serialize;
+
+use super::{Answer, Page};
+
+/// The script by which a client pushes, and what it is made of.
+#[derive(Serialize)]
+pub struct Script {
+    #[serde(flatten)]
+    pub script: ClientScript,
+    pub text: String,
+}
+
+impl Answer for Script {
+    fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
+        write!(page.out, "{}", self.text)
+    }
+}

@@ -1,0 +1,21 @@
+//! The answer of `ip`.
+
+use std::io;
+
+use bkctld_core::JailName;
+use serde::Serialize;
+
+use super::{Answer, Page};
+
+/// The addresses that may connect to the jail.
+#[derive(Serialize)]
+pub struct Addresses {
+    pub jail: JailName,
+    pub addresses: Vec<String>,
+}
+
+impl Answer for Addresses {
+    fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
+        self.addresses.iter().try_for_each(|address| page.line(address))
+    }
+}

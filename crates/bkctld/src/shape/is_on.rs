@@ -1,0 +1,21 @@
+//! The answer of `is-on`.
+
+use std::io;
+
+use bkctld_core::JailName;
+use serde::Serialize;
+
+use super::{Answer, Page};
+
+/// Whether the jail is on. People and scripts have that from the exit code.
+#[derive(Serialize)]
+pub struct State {
+    pub jail: JailName,
+    pub on: bool,
+}
+
+impl Answer for State {
+    fn write(&self, _: &mut Page<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+//! The answer of `metrics`.
+
+use std::io;
+
+use bkctld_core::metrics::Family;
+use serde::Serialize;
+
+use super::{Answer, Page};
+
+/// What Prometheus and Munin ask for.
+#[derive(Serialize)]
+pub struct Families {
+    pub metrics: Vec<Family>,
+}
+
+impl Families {
+    /// In the text format of Prometheus.
+    pub fn text(&self) -> String {
+        self.metrics.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Answer for Families {
+    fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
+        write!(page.out, "{}", self.text())
+    }
+}

@@ -1,0 +1,78 @@
+//! The shapes of answers: what a command has to say is one value, which is written as text for a person or as a
+//! JSON document for a program, so that the two cannot disagree. Each command's shape is in the file of its
+//! name. `docs/json.md` describes the documents.
+
+pub mod check;
+pub mod client;
+pub mod ip;
+pub mod is_on;
+pub mod jail_version;
+pub mod key;
+pub mod list;
+pub mod log;
+pub mod metrics;
+pub mod outcome;
+pub mod port;
+pub mod protection;
+pub mod report;
+pub mod stats;
+pub mod status;
+pub mod table;
+pub mod upgrade_config;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use jiff::Zoned;
+use serde::Serialize;
+
+/// The version of the shape of all JSON output; it changes when a reader could break.
+const VERSION: u32 = 1;
+
+/// What a command answers.
+pub trait Answer: Serialize {
+    /// Writes it for a person, or for a script that cuts columns apart.
+    fn write(&self, page: &mut Page<'_>) -> io::Result<()>;
+}
+
+/// Where an answer is written as text, and how much of it is wanted.
+pub struct Page<'a> {
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Whether a table begins with the names of its columns.
+    pub header: bool,
+    /// Whether more is wanted than usual.
+    pub verbose: bool,
+    /// The time, in the server's zone.
+    pub now: &'a Zoned,
+}
+
+impl Page<'_> {
+    /// Writes one line.
+    pub fn line(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// Writes rows under their header, in columns that are as wide as they must be.
+    pub fn table(&mut self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
+        let header = self.header.then(|| header.iter().map(|&cell| cell.to_owned()).collect());
+        let rows: Vec<Vec<String>> = header.into_iter().chain(rows).collect();
+        table::aligned(&rows).into_iter().try_for_each(|line| self.line(line))
+    }
+}
+
+/// One JSON document: the whole standard output of a run with `--json`.
+#[derive(Serialize)]
+pub struct Document<'a, T> {
+    version: u32,
+    command: &'a str,
+    #[serde(flatten)]
+    content: T,
+}
+
+impl<'a, T: Serialize> Document<'a, T> {
+    /// What this command answers.
+    pub fn new(command: &'a str, content: T) -> Document<'a, T> {
+        Document { version: VERSION, command, content }
+    }
+}

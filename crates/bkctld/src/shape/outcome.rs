@@ -1,0 +1,90 @@
+//! What became of a command that changes something, jail by jail.
+
+use std::fmt::Display;
+
+use bkctld_core::JailName;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What became of a command on one jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// The command did it.
+    Done,
+    /// There was nothing to do.
+    Skipped,
+    /// `--dry-run`: the command would do it.
+    Would,
+    /// The command could not.
+    Failed,
+}
+
+/// What became of a command on one jail, in words for a person and fields for a program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome<D = Map<String, Value>> {
+    /// What became of it.
+    pub outcome: Ended,
+    /// The same in words.
+    pub message: String,
+    /// What the command adds for programs; nothing where it failed.
+    #[serde(flatten)]
+    pub details: Option<D>,
+    /// Shown as a warning rather than as a notice.
+    #[serde(skip)]
+    pub warns: bool,
+}
+
+impl Outcome {
+    /// Of this sort, in these words.
+    pub fn new(outcome: Ended, message: impl Display) -> Outcome {
+        Outcome::without_details(outcome, message)
+    }
+
+    /// With a field for programs.
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Outcome {
+        self.details.get_or_insert_default().insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+impl<D> Outcome<D> {
+    /// Of this sort, in these words, with nothing more for programs.
+    pub fn without_details(outcome: Ended, message: impl Display) -> Outcome<D> {
+        Outcome { outcome, message: message.to_string(), details: None, warns: false }
+    }
+
+    /// With these fields for programs.
+    pub fn with_details(self, details: D) -> Outcome<D> {
+        Outcome { details: Some(details), ..self }
+    }
+
+    /// Shown as a warning.
+    pub fn into_warning(self) -> Outcome<D> {
+        Outcome { warns: true, ..self }
+    }
+}
+
+/// The document of a command that changes something.
+#[derive(Serialize)]
+pub struct Results<D, B = Nothing> {
+    /// One for each jail that the command acted on.
+    pub results: Vec<JailResult<D>>,
+    /// What is done for all jails at once.
+    #[serde(flatten)]
+    pub beside: B,
+}
+
+/// What became of one jail.
+#[derive(Serialize)]
+pub struct JailResult<D> {
+    /// The jail.
+    pub jail: JailName,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome<D>,
+}
+
+/// No more fields.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Nothing {}

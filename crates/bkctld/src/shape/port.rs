@@ -1,0 +1,21 @@
+//! The answer of `port`.
+
+use std::io;
+
+use bkctld_core::{JailName, Port};
+use serde::Serialize;
+
+use super::{Answer, Page};
+
+/// The jail's port.
+#[derive(Serialize)]
+pub struct JailPort {
+    pub jail: JailName,
+    pub port: Port,
+}
+
+impl Answer for JailPort {
+    fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
+        page.line(self.port)
+    }
+}

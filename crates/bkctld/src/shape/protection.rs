@@ -1,0 +1,80 @@
+//! The answer of `inc-lock` and `inc-unlock`.
+
+use bkctld_core::inc::Protection;
+use bkctld_core::{IncName, JailName};
+use serde::Serialize;
+
+use super::outcome::{Ended, Outcome};
+
+/// What the commands add to the outcome of a jail.
+#[derive(Serialize)]
+pub struct Incs {
+    pub incs: Vec<Inc>,
+}
+
+/// One inc that matched.
+#[derive(Serialize)]
+pub struct Inc {
+    pub inc: IncName,
+    /// What it is now, or would be; null where it is no btrfs snapshot.
+    pub locked: Option<bool>,
+    pub changed: bool,
+}
+
+/// What becomes of the incs of one jail.
+pub struct Tally {
+    /// What they shall be.
+    locked: bool,
+    rehearsal: bool,
+    incs: Vec<Inc>,
+}
+
+impl Tally {
+    /// Of none yet.
+    pub fn new(locked: bool, rehearsal: bool) -> Tally {
+        Tally { locked, rehearsal, incs: Vec::new() }
+    }
+
+    /// Counts an inc that was so before.
+    pub fn count(&mut self, inc: IncName, before: Protection) {
+        let locked = (before != Protection::NoSnapshot).then_some(self.locked);
+        let changed = locked.is_some_and(|locked| locked != (before == Protection::Locked));
+        self.incs.push(Inc { inc, locked, changed });
+    }
+
+    /// What became of them all.
+    pub fn outcome(self, jail: &JailName) -> Outcome<Incs> {
+        let number = |is: fn(&Inc) -> bool| self.incs.iter().filter(|inc| is(inc)).count();
+        let changed = number(|inc| inc.changed);
+        let already = number(|inc| inc.locked.is_some() && !inc.changed);
+        let no_snapshots = number(|inc| inc.locked.is_none());
+        let done = if self.locked { "locked" } else { "unlocked" };
+        let mut parts = Vec::new();
+        if changed > 0 {
+            let would = if self.rehearsal { "would be " } else { "" };
+            parts.push(format!("incs {would}{done}: {changed}"));
+        }
+        if already > 0 {
+            parts.push(format!("{done} already: {already}"));
+        }
+        if no_snapshots > 0 {
+            parts.push(format!("no btrfs snapshots, to which nothing is done: {no_snapshots}"));
+        }
+        if changed > 0 && !self.locked {
+            parts.push("what is changed in an unlocked inc is changed for good".to_owned());
+        }
+        if parts.is_empty() {
+            parts.push("its incs were deleted meanwhile".to_owned());
+        }
+        let ended = match (self.rehearsal, changed) {
+            (true, _) => Ended::Would,
+            (false, 0) => Ended::Skipped,
+            (false, _) => Ended::Done,
+        };
+        // Neither history without protection nor a lock that is none should pass unseen.
+        let warns = no_snapshots > 0 || (changed > 0 && !self.locked && !self.rehearsal);
+        let outcome = Outcome::without_details(ended, format_args!("jail '{jail}': {}", parts.join("; ")));
+        let outcome = outcome.with_details(Incs { incs: self.incs });
+        if warns { outcome.into_warning() } else { outcome }
+    }
+}

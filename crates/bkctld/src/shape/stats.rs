@@ -1,0 +1,116 @@
+//! The answer of `stats`.
+
+use std::io;
+
+use bkctld_core::retention::Retention;
+use bkctld_core::sizes::Sizes;
+use bkctld_core::{IncName, JailName, text};
+use jiff::{Timestamp, Zoned};
+use serde::Serialize;
+
+use super::{Answer, Page};
+
+const HEADER: [&str; 4] = ["<jail>", "<size>", "<incs>", "<lastconn>"];
+/// With `-v`.
+const MORE: [&str; 3] = ["<incsize>", "<files>", "<walked>"];
+
+/// How much each jail takes on disk, and when its client was last there.
+#[derive(Serialize)]
+pub struct Stats {
+    pub jails: Vec<Line>,
+}
+
+/// One jail.
+#[derive(Serialize)]
+pub struct Line {
+    pub name: JailName,
+    pub retention: Retention,
+    pub last_connection: Option<Timestamp>,
+    /// None where they could not be measured.
+    #[serde(flatten)]
+    pub sizes: Option<LineSizes>,
+    /// Why something is missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// [`Sizes`] as they are shown.
+#[derive(Serialize)]
+pub struct LineSizes {
+    live: Live,
+    incs: Incs,
+}
+
+#[derive(Serialize)]
+struct Live {
+    bytes: u64,
+    files: u64,
+    directories: u64,
+    walked: Timestamp,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_counted: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Incs {
+    bytes: u64,
+    each: Vec<Inc>,
+}
+
+#[derive(Serialize)]
+struct Inc {
+    inc: IncName,
+    new_bytes: u64,
+}
+
+impl From<Sizes> for LineSizes {
+    fn from(sizes: Sizes) -> LineSizes {
+        let each = sizes.incs.iter().map(|inc| Inc { inc: inc.name, new_bytes: inc.new }).collect();
+        LineSizes {
+            incs: Incs { bytes: sizes.of_incs(), each },
+            live: Live {
+                bytes: sizes.live.bytes,
+                files: sizes.live.files,
+                directories: sizes.live.directories,
+                walked: sizes.walked,
+                not_counted: sizes.live.problems,
+            },
+        }
+    }
+}
+
+impl Answer for Stats {
+    fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let (now, verbose) = (page.now, page.verbose);
+        let more = if verbose { &MORE[..] } else { &[] };
+        let header = [&HEADER[..], more].concat();
+        page.table(&header, self.jails.iter().map(|line| line.cells(now, verbose)))
+    }
+}
+
+impl Line {
+    fn cells(&self, now: &Zoned, verbose: bool) -> Vec<String> {
+        let local = |time: Timestamp, format| time.to_zoned(now.time_zone().clone()).strftime(format);
+        let cell = |of: fn(&LineSizes) -> String| self.sizes.as_ref().map(of).unwrap_or_default();
+        let mut row = vec![
+            self.name.to_string(),
+            cell(|sizes| short(sizes.live.bytes)),
+            self.retention.to_string(),
+            self.last_connection.map(|time| local(time, "%d-%m-%Y").to_string()).unwrap_or_default(),
+        ];
+        if verbose {
+            let walked = self.sizes.as_ref().map(|sizes| local(sizes.live.walked, "%FT%H:%M").to_string());
+            row.extend([
+                cell(|sizes| short(sizes.incs.bytes)),
+                cell(|sizes| sizes.live.files.to_string()),
+                walked.unwrap_or_default(),
+            ]);
+        }
+        row
+    }
+}
+
+/// Without a blank, which would be another column: `1.5G`.
+fn short(bytes: u64) -> String {
+    text::bytes(bytes).replace(' ', "").trim_end_matches("iB").to_owned()
+}

@@ -1,0 +1,10 @@
+//! The answer of `upgrade-config`.
+
+use serde::Serialize;
+
+/// What `upgrade-config` adds to the outcome of a jail.
+#[derive(Serialize)]
+pub struct Changes {
+    /// A sentence for each file that changed.
+    pub changes: Vec<String>,
+}
