@@ -3,7 +3,6 @@
 //!
 //! The program runs itself for that: what a process does to its own mounts, it does after it has been started.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -18,14 +17,45 @@ use crate::run::both;
 
 /// The first argument of the process that enters.
 const ENTER: &str = "--enter-tree";
+/// How a directory of the outside is seen, before it in the arguments.
+const READ_ONLY: &str = "ro";
+const WRITABLE: &str = "rw";
 const OUTSIDE: &str = ".outside";
 
 /// A tree to enter, what of the outside is seen in it, and the environment there.
 pub struct Entered {
     pub tree: PathBuf,
-    /// Directories of the outside with their places in the tree, writable.
-    pub binds: Vec<(PathBuf, &'static str)>,
+    pub binds: Vec<Bind>,
     pub environment: Vec<(String, String)>,
+}
+
+/// A directory of the outside with its place in the tree.
+pub struct Bind {
+    from: PathBuf,
+    to: PathBuf,
+    is_read_only: bool,
+}
+
+impl Bind {
+    /// A directory that is written from both sides.
+    pub fn writable(from: impl Into<PathBuf>, to: &str) -> Bind {
+        Bind { from: from.into(), to: to.into(), is_read_only: false }
+    }
+
+    /// A directory that is only read inside.
+    pub fn read_only(from: impl Into<PathBuf>, to: &str) -> Bind {
+        Bind { is_read_only: true, ..Bind::writable(from, to) }
+    }
+
+    fn mount_in(&self, tree: &Path) -> io::Result<()> {
+        let to = tree.join(self.to.strip_prefix("/").unwrap_or(&self.to));
+        fs::create_dir_all(&to)?;
+        mount_bind(&self.from, &to)?;
+        if self.is_read_only {
+            mount_remount(&to, MountFlags::BIND | MountFlags::RDONLY, "")?;
+        }
+        Ok(())
+    }
 }
 
 impl Entered {
@@ -48,9 +78,8 @@ impl Entered {
             .arg(ENTER)
             .arg(&self.tree)
             .arg(script);
-        for (from, to) in &self.binds {
-            fs::create_dir_all(from).unwrap();
-            command.arg(from).arg(to);
+        for bind in &self.binds {
+            command.arg(if bind.is_read_only { READ_ONLY } else { WRITABLE }).arg(&bind.from).arg(&bind.to);
         }
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -68,8 +97,8 @@ pub fn enter_if_asked() -> Option<ExitCode> {
     }
     let (tree, script) = (PathBuf::from(arguments.next()?), arguments.next()?);
     let mut binds = Vec::new();
-    while let (Some(from), Some(to)) = (arguments.next(), arguments.next()) {
-        binds.push((PathBuf::from(from), PathBuf::from(to)));
+    while let (Some(access), Some(from), Some(to)) = (arguments.next(), arguments.next(), arguments.next()) {
+        binds.push(Bind { from: from.into(), to: to.into(), is_read_only: access == READ_ONLY });
     }
     let error = match enter(&tree, &binds) {
         Ok(()) => Command::new("/bin/sh").arg("-euc").arg(script).exec(),
@@ -80,14 +109,10 @@ pub fn enter_if_asked() -> Option<ExitCode> {
 }
 
 /// `pivot_root` and not `chroot`, in which no user namespace can be made.
-fn enter(tree: &Path, binds: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+fn enter(tree: &Path, binds: &[Bind]) -> io::Result<()> {
     mount_bind(tree, tree)?;
     fs::create_dir_all(tree.join(OUTSIDE))?;
-    for (from, to) in binds {
-        let to = tree.join(to.strip_prefix("/").unwrap_or(to));
-        fs::create_dir_all(&to)?;
-        mount_bind(from, &to)?;
-    }
+    binds.iter().try_for_each(|bind| bind.mount_in(tree))?;
     mount_bind_recursive("/dev", tree.join("dev"))?;
     let none = None::<&std::ffi::CStr>;
     mount("sysfs", tree.join("sys"), "sysfs", MountFlags::empty(), none)?;
@@ -98,8 +123,5 @@ fn enter(tree: &Path, binds: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     unmount(OUTSIDE, UnmountFlags::DETACH)?;
     fs::remove_dir(OUTSIDE)?;
     rustix::system::sethostname(b"bare")?;
-    // No package that is installed may set the kernel's variables of this machine.
-    mount_bind("/proc/sys", "/proc/sys")?;
-    mount_remount("/proc/sys", MountFlags::BIND | MountFlags::RDONLY, OsStr::new(""))?;
     std::env::set_current_dir("/")
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::entered::Entered;
+use crate::entered::{Bind, Entered};
 use crate::host;
 use crate::run::{output_of, run};
 
@@ -168,11 +168,13 @@ fn install_systemd(suite: &Suite, bare: &Path, tree: &Path) {
     symlink("/dev/null", tree.join("etc/sysctl.d/50-coredump.conf")).unwrap();
     let entered = Entered {
         tree: tree.to_owned(),
-        binds: vec![(suite.packages(), "/var/cache/apt/archives")],
+        binds: vec![Bind::writable(suite.packages(), "/var/cache/apt/archives")],
         environment: vec![("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned())],
     };
+    // No package may set the kernel's variables of this machine.
     entered.run(&format!(
-        "apt-get -qq update
+        "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
+        apt-get -qq update
         apt-get -qq --yes --no-install-recommends install {}
         rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin",
         PACKAGES.join(" ")
