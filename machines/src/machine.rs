@@ -146,7 +146,7 @@ impl Machine {
         within(seconds, script, || self.succeeds(script));
     }
 
-    /// Panics unless all that a script prints has a line that grep -E finds; the script must fail, and in time.
+    /// Panics unless a script fails, says why in what it prints, and takes no longer than that.
     #[track_caller]
     pub fn refuses(&self, seconds: u64, why: &str, script: &str) {
         let begin = Instant::now();

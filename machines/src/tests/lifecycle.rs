@@ -138,7 +138,7 @@ fn start_says_where_sshd_config_is_broken(suite: &Suite) {
     machine.run(&format!("bkctld stop web01; echo 'NoSuchOption yes' >>{SSHD_CONFIG}"));
     machine.refuses(15, "NoSuchOption", "bkctld start web01");
     machine.assert_off("web01");
-    machine.run("journalctl --sync; journalctl --quiet --unit bkctld@web01 | grep NoSuchOption");
+    machine.run("journalctl --sync; journalctl --quiet BKCTLD_JAIL=web01 | grep NoSuchOption");
 }
 
 fn a_listener_that_cannot_come_back_goes_on_trying_and_status_is_true(suite: &Suite) {

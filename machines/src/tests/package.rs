@@ -153,14 +153,17 @@ fn the_timer_makes_an_inc_and_deletes_what_is_too_old(suite: &Suite) {
 }
 
 fn the_check_of_the_server_fails_only_where_something_is_wrong(suite: &Suite) {
-    let machine = with_package_and_jail(suite);
+    let machine = Machine::with_package_at_hand_and_fresh_partition(suite);
+    machine.run("mkdir /backup; mount --bind /mnt/volume /backup; mkdir /backup/jails /backup/incs");
+    machine.install(Machine::PACKAGE);
+    machine.make_jail("web01", 2222);
     machine.assert_active("bkctld-check-setup.timer", "active");
-    machine.run("bkctld check-setup");
-    machine.run("systemctl start bkctld-check-setup.service");
+    machine.run("bkctld check-setup; systemctl start bkctld-check-setup.service");
+    machine.run("umount --lazy /backup");
+    machine.fail("systemctl start bkctld-check-setup.service");
+    machine.run("journalctl --sync; journalctl --quiet --unit bkctld-check-setup -o cat | grep 'CRITICAL.*not mounted'");
     machine.run("mv /backup /backup.away");
     machine.fail("systemctl start bkctld-check-setup.service");
-    machine.run("journalctl --sync; journalctl --quiet --unit bkctld-check-setup -o cat | grep CRITICAL");
-    machine.run("mv /backup.away /backup");
 }
 
 fn numbers_for_prometheus_are_written_where_its_exporter_reads_them(suite: &Suite) {
