@@ -21,6 +21,7 @@ mod notify;
 mod sandbox;
 mod session;
 mod supervisor;
+mod wait;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -15,12 +15,9 @@ use bkctld_core::service::holder::sign;
 use bkctld_core::syslog::{Entry, Severity, SystemLog};
 use bkctld_sys::process::release_code;
 use bkctld_sys::signal::SignalFd;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, setsid};
-use rustix::time::Timespec;
 
-use crate::notify;
+use crate::{notify, wait};
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -52,6 +49,11 @@ pub fn supervise(jail: &Jail, log: &SystemLog, program: &Path, args: &[OsString]
     rustix::stdio::dup2_stdout(&null).context("cannot leave", "standard output")?;
     rustix::stdio::dup2_stderr(&null).context("cannot leave", "standard error")?;
     supervisor.keep()
+}
+
+/// What a supervisor waits for: nothing else.
+enum Event {
+    Signal,
 }
 
 struct Supervisor<'a> {
@@ -142,14 +144,8 @@ impl<'a> Supervisor<'a> {
 
     /// Waits for a signal; has a deadline only while there is no listener.
     fn wait(&self, deadline: Option<Instant>) -> Result<()> {
-        let left = deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ }
-        });
-        match poll(&mut [PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)], left.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait for", "signals"),
-        }
+        let watched = [(Event::Signal, self.signals.as_fd())];
+        wait::until(deadline, watched).map(|_| ()).context("cannot wait for", "signals")
     }
 
     /// In the jail's log and the server's.

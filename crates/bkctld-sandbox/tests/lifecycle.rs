@@ -128,6 +128,25 @@ fn reload_moves_the_port_and_keeps_sessions() {
 }
 
 #[test]
+fn a_connection_to_an_address_that_a_reload_gives_up_harms_nobody() {
+    let server = Server::new();
+    let jail = server.jail("j", "allowed=0.0.0.0/0\n");
+    jail.start();
+    let listener = jail.the(Role::Listener);
+    // It finds the reload and the connection at once when it goes on.
+    kill(listener, Signal::STOP);
+    let waiting = TcpStream::connect(("::1", jail.port)).unwrap();
+    jail.configure(jail.port, "allowed=0.0.0.0/0\nlisten=127.0.0.1\n");
+    kill(listener, Signal::HUP);
+    kill(listener, Signal::CONT);
+    eventually("it has reloaded", || TcpStream::connect(("::1", jail.port)).is_err());
+    reload(&jail.jail).unwrap();
+    assert_eq!(jail.the(Role::Listener), listener);
+    jail.run("true");
+    drop(waiting);
+}
+
+#[test]
 fn a_start_that_cannot_serve_fails_at_once_and_says_why() {
     let server = Server::new();
     let jail = server.jail("j", "allowed=0.0.0.0/0\n");

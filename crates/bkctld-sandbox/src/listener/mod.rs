@@ -9,7 +9,7 @@ mod upgrade;
 use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -24,15 +24,13 @@ use bkctld_core::syslog::{Entry, Severity};
 use bkctld_core::text::printable;
 use bkctld_sys::process::{fork, release_code};
 use bkctld_sys::signal::SignalFd;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
-use rustix::time::Timespec;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 
 use self::penalty::{Offence, Penalties};
-use self::refusals::Refusals;
+use self::refusals::{Refusals, RefusedClient};
 use self::sockets::{ListeningSocket, listen_on};
 use self::upgrade::Program;
 use crate::bounds::cgroup::Cgroup;
@@ -40,6 +38,7 @@ use crate::bounds::id_range::IdRange;
 use crate::bounds::{self, Bounds};
 use crate::sandbox::selftest;
 use crate::session::monitor;
+use crate::wait::{self, Happened};
 use crate::{ListenerConfig, Service, notify};
 
 /// How long sessions have to end at a stop: more than a monitor gives them.
@@ -87,6 +86,16 @@ pub fn run(service: &Service, load: &dyn Fn() -> Result<ListenerConfig>) -> Resu
     notify::systemd(&listener.ready());
     listener.log(Severity::Info, &format!("listening on port {}", listener.state.port));
     listener.serve(load)
+}
+
+/// What a listener waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Signal,
+    /// Somebody connects to this address of ours.
+    Connection(SocketAddr),
+    /// A client that was told why it gets no session has read it, and sends something or goes.
+    Refused(RefusedClient),
 }
 
 struct RunningSession {
@@ -184,20 +193,24 @@ impl<'a> Listener<'a> {
                 // A server has hundreds of these that mostly wait. Failing only costs memory.
                 let _ = release_code();
             }
-            let (told, ready) = self.wait(None)?;
-            if told {
-                while let Some(signal) = self.signals.next().map_err(cannot("signals"))? {
-                    match signal {
-                        Signal::CHILD => self.reap(),
-                        Signal::HUP => self.reload(load),
-                        _ => return self.stop().map(|()| Ended::Stopped),
+            for happened in self.wait(None)? {
+                match happened.event {
+                    Event::Signal => {
+                        while let Some(signal) = self.next_signal()? {
+                            match signal {
+                                Signal::CHILD => self.reap(),
+                                Signal::HUP => self.reload(load),
+                                _ => return self.stop().map(|()| Ended::Stopped),
+                            }
+                        }
                     }
+                    Event::Connection(address) => self.accept(address),
+                    Event::Refused(client) => self.refusals.hear(client),
                 }
             }
-            for at in ready {
-                self.accept(at);
-            }
-            self.refusals.count(&self.service.jail, Some(Instant::now()));
+            let now = Instant::now();
+            self.refusals.let_go(now);
+            self.refusals.count(&self.service.jail, Some(now));
         }
     }
 
@@ -206,31 +219,24 @@ impl<'a> Listener<'a> {
     }
 
     /// Waits for signals and connections. Has a deadline only while somebody is being refused.
-    fn wait(&mut self, deadline: Option<Instant>) -> Result<(bool, Vec<usize>)> {
-        let now = Instant::now();
+    fn wait(&self, deadline: Option<Instant>) -> Result<Vec<Happened<Event>>> {
         let deadline = self.refusals.deadline().into_iter().chain(deadline).min();
-        let left = deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(now);
-            Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ }
-        });
-        let watch = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        let mut fds = vec![watch(self.signals.as_fd())];
-        fds.extend(self.sockets.iter().map(|socket| watch(socket.fd.as_fd())));
-        fds.extend(self.refusals.fds().map(watch));
-        match poll(&mut fds, left.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(cannot("wait")(error)),
-        }
-        let happened: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        drop(fds);
-        let (listening, refused) = happened[1..].split_at(self.sockets.len());
-        let ready = (0..listening.len()).filter(|at| listening[*at]).collect();
-        self.refusals.let_go(refused, Instant::now());
-        Ok((happened[0], ready))
+        let signals: (Event, BorrowedFd<'_>) = (Event::Signal, self.signals.as_fd());
+        let sockets =
+            self.sockets.iter().map(|socket| (Event::Connection(socket.address), socket.fd.as_fd()));
+        let refused = self.refusals.watched().map(|(client, fd)| (Event::Refused(client), fd));
+        // Signals first: a connection that comes with a reload is judged by the new configuration.
+        wait::until(deadline, std::iter::once(signals).chain(sockets).chain(refused)).map_err(cannot("wait"))
     }
 
-    fn accept(&mut self, at: usize) {
-        let (socket, peer) = match acceptfrom_with(&self.sockets[at].fd, SocketFlags::CLOEXEC) {
+    fn next_signal(&self) -> Result<Option<Signal>> {
+        self.signals.next().map_err(cannot("signals"))
+    }
+
+    fn accept(&mut self, address: SocketAddr) {
+        // A reload that came with the connection may have closed the socket.
+        let Some(socket) = self.sockets.iter().find(|socket| socket.address == address) else { return };
+        let (socket, peer) = match acceptfrom_with(&socket.fd, SocketFlags::CLOEXEC) {
             Ok((socket, Some(peer))) => (socket, peer),
             Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
             Err(error) => {
@@ -289,7 +295,7 @@ impl<'a> Listener<'a> {
     fn reap(&mut self) {
         let mut crashed = false;
         loop {
-            match wait(WaitOptions::NOHANG) {
+            match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     crashed |= status.exit_status().is_none();
                     if let Some(at) = self.sessions.iter().position(|session| session.monitor == pid) {
@@ -398,14 +404,14 @@ impl<'a> Listener<'a> {
         let deadline = Instant::now() + STOP_GRACE;
         while !self.sessions.is_empty() && Instant::now() < deadline {
             self.wait(Some(deadline))?;
-            while self.signals.next().map_err(cannot("signals"))?.is_some() {}
+            while self.next_signal()?.is_some() {}
             self.reap();
         }
         // Their inits see that, and the kernel ends the rest.
         self.signal_monitors(Signal::KILL);
         while !self.sessions.is_empty() {
             self.wait(None)?;
-            while self.signals.next().map_err(cannot("signals"))?.is_some() {}
+            while self.next_signal()?.is_some() {}
             self.reap();
         }
         self.log(Severity::Info, "stopped");

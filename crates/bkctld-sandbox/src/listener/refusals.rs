@@ -22,9 +22,22 @@ const COUNT_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Refusals {
     /// Clients that have not read why yet.
-    lingering: Vec<(OwnedFd, Instant)>,
+    lingering: Vec<Lingering>,
+    /// How many have lingered so far.
+    numbered: u64,
     uncounted: Option<Uncounted>,
     lines: Lines,
+}
+
+/// Names one client that is being refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RefusedClient(u64);
+
+#[derive(Debug)]
+struct Lingering {
+    client: RefusedClient,
+    socket: OwnedFd,
+    until: Instant,
 }
 
 /// Refused connections that are not in the count yet.
@@ -37,7 +50,7 @@ struct Uncounted {
 
 impl Refusals {
     pub(crate) fn new(now: Instant) -> Refusals {
-        Refusals { lingering: Vec::new(), uncounted: None, lines: Lines::new(now) }
+        Refusals { lingering: Vec::new(), numbered: 0, uncounted: None, lines: Lines::new(now) }
     }
 
     /// Tells the client why, and does not wait for it.
@@ -46,7 +59,9 @@ impl Refusals {
         // Closing while the client's words are unread would reset the connection, and the client
         // might lose what it was told.
         if self.lingering.len() < LINGERING && rustix::io::ioctl_fionbio(&socket, true).is_ok() {
-            self.lingering.push((socket, now + LINGER));
+            self.numbered += 1;
+            let client = RefusedClient(self.numbered);
+            self.lingering.push(Lingering { client, socket, until: now + LINGER });
         }
     }
 
@@ -82,22 +97,23 @@ impl Refusals {
 
     /// When something has to be done for one of them.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let lingering = self.lingering.iter().map(|(_, until)| *until);
+        let lingering = self.lingering.iter().map(|one| one.until);
         lingering.chain(self.uncounted.map(|uncounted| uncounted.due)).min()
     }
 
     /// Those that may have something to say.
-    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.lingering.iter().map(|(fd, _)| fd.as_fd())
+    pub(crate) fn watched(&self) -> impl Iterator<Item = (RefusedClient, BorrowedFd<'_>)> {
+        self.lingering.iter().map(|one| (one.client, one.socket.as_fd()))
     }
 
-    /// Lets those go that have read it, or have had the time to; `spoke` is about those of [`Self::fds`].
-    pub(crate) fn let_go(&mut self, spoke: &[bool], now: Instant) {
-        let mut spoke = spoke.iter().copied();
-        self.lingering.retain(|(fd, until)| {
-            let gone = spoke.next().is_some_and(|spoke| spoke && is_gone(fd));
-            !gone && now < *until
-        });
+    /// Takes what this one has to say, which is nothing to us, and lets it go if it has gone.
+    pub(crate) fn hear(&mut self, client: RefusedClient) {
+        self.lingering.retain(|one| one.client != client || !is_gone(&one.socket));
+    }
+
+    /// Lets those go that have had the time to read it.
+    pub(crate) fn let_go(&mut self, now: Instant) {
+        self.lingering.retain(|one| now < one.until);
     }
 
     /// Lets everybody go.

@@ -14,28 +14,35 @@ use bkctld_sys::namespace::{Namespace, unshare};
 use bkctld_sys::process::{close_on_exec_from_3, forget_environment, fork, signal_the_others};
 use bkctld_sys::seccomp;
 use bkctld_sys::signal::SignalFd;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit, setsid, umask, wait,
+    set_parent_process_death_signal, setrlimit, setsid, umask,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid, move_into_link_name_space,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
 };
-use rustix::time::Timespec;
 
 use super::link::{Link, Message};
 use super::root::{self, Owner, Step};
 use super::trees::Trees;
 use super::{filter, sshd};
-use crate::Service;
 use crate::bounds::Bounds;
 use crate::bounds::cgroup::Cgroup;
 use crate::bounds::id_range::IdRange;
+use crate::{Service, wait};
+
+/// What init waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// A process of the sandbox has ended.
+    Child,
+    /// The monitor has something to say, or has gone.
+    Monitor,
+}
 
 /// What init needs.
 pub(crate) struct Start<'a> {
@@ -196,28 +203,20 @@ fn watch(link: &Link, children: &SignalFd, sshd: Pid) -> i32 {
         if !reap(link, sshd, &mut deadline) {
             return 0;
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
+        if wait::is_over(deadline) {
             return 0;
         }
-        let left =
-            left.map(|left| Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ });
-        let mut fds = [
-            PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(link.as_fd(), PollFlags::IN),
-        ];
-        if let Err(error) = poll(&mut fds, left.as_ref())
-            && error != Errno::INTR
-        {
-            return 1;
-        }
-        let told = !fds[1].revents().is_empty();
-        while let Ok(Some(_)) = children.next() {}
-        if told {
-            match link.receive() {
-                Ok(Some(Message::Stop)) => ask_to_end(&mut deadline),
-                // The monitor is gone: so is everything here, by the kernel, once init is.
-                _ => return 0,
+        let watched = [(Event::Child, children.as_fd()), (Event::Monitor, link.as_fd())];
+        let Ok(happened) = wait::until(deadline, watched) else { return 1 };
+        for happened in happened {
+            match happened.event {
+                // Which of them, `reap` finds out.
+                Event::Child => while let Ok(Some(_)) = children.next() {},
+                Event::Monitor => match link.receive() {
+                    Ok(Some(Message::Stop)) => ask_to_end(&mut deadline),
+                    // The monitor is gone: so is everything here, by the kernel, once init is.
+                    _ => return 0,
+                },
             }
         }
     }
@@ -231,7 +230,7 @@ fn ask_to_end(deadline: &mut Option<Instant>) {
 /// Collects the children that have ended; false when none is left.
 fn reap(link: &Link, sshd: Pid, deadline: &mut Option<Instant>) -> bool {
     loop {
-        match wait(WaitOptions::NOHANG) {
+        match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid == sshd => {
                 let _ = link.send(&Message::SshdEnded { killed: status.signaled() });
                 ask_to_end(deadline);

@@ -8,18 +8,28 @@ use bkctld_core::error::{Error, Result};
 use bkctld_core::text::printable;
 use bkctld_sys::process::fork;
 use bkctld_sys::seccomp::Notifications;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, waitpid};
-use rustix::time::Timespec;
 
 use super::Sandbox;
 use super::link::Message;
 use super::sshd::{self, Lines};
 use crate::bounds::Bounds;
 use crate::bounds::id_range::IdRange;
+use crate::wait::{self, Happened};
 use crate::{ListenerConfig, Service};
+
+/// What the test waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// sshd has said its banner, or something else, or closed its socket.
+    Banner,
+    /// A program of the sandbox is about to start or to end.
+    Program,
+    /// Init has something to say, or has gone.
+    Init,
+}
 
 /// How long sshd has; it needs a hundredth of that.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -91,49 +101,47 @@ fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Re
     // Once it has said something else, or closed its socket; init's words then explain it.
     let mut silent = false;
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if wait::is_over(Some(deadline)) {
             return Err(if silent { SILENT } else { "sshd has not answered in time" }.into());
         }
-        let left = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
-        let link = PollFd::from_borrowed_fd(sandbox.link.as_fd(), PollFlags::IN);
-        let mut fds = vec![link];
-        let notifications_at = notifications.as_ref().map(|all| {
-            fds.push(PollFd::from_borrowed_fd(all.as_fd(), PollFlags::IN));
-            fds.len() - 1
-        });
-        let socket_at = (!silent).then(|| {
-            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
-            fds.len() - 1
-        });
-        if poll(&mut fds, Some(&left)).is_err() {
-            continue;
-        }
-        let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-        drop(fds);
-        let of = |at: Option<usize>| at.map_or(PollFlags::empty(), |at| events[at]);
-        if !of(socket_at).is_empty() {
-            let mut banner = [0; 4];
-            if matches!(rustix::io::read(socket, &mut banner), Ok(4) if &banner == b"SSH-") {
-                return Ok(());
-            }
-            silent = true;
-        }
-        if of(notifications_at).contains(PollFlags::IN)
-            && let Some(all) = &notifications
-            && let Ok(Some(call)) = all.next()
-        {
-            let _ = all.let_go(&call);
-        } else if !of(notifications_at).is_empty() {
-            notifications = None;
-        }
-        if !events[0].is_empty() {
-            match sandbox.link.receive() {
-                Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
-                Ok(Some(Message::Failed(why))) => return Err(why),
-                Ok(Some(Message::SshdEnded { .. }) | None) | Err(_) => return Err(SILENT.into()),
-                Ok(Some(_)) => {}
+        let banner = (!silent).then_some((Event::Banner, socket));
+        let programs = notifications.as_ref().map(|all| (Event::Program, all.as_fd()));
+        let init = [(Event::Init, sandbox.link.as_fd())];
+        let happened = wait::until(Some(deadline), banner.into_iter().chain(programs).chain(init))
+            .map_err(|error| format!("cannot wait for sshd: {error}"))?;
+        for Happened { event, readable } in happened {
+            match event {
+                Event::Banner if says_banner(socket) => return Ok(()),
+                Event::Banner => silent = true,
+                Event::Program => {
+                    if !notifications.as_ref().is_some_and(|all| readable && let_one_go(all)) {
+                        notifications = None;
+                    }
+                }
+                Event::Init => match sandbox.link.receive() {
+                    Ok(Some(Message::Notifications(fd))) => notifications = Some(Notifications::new(fd)),
+                    Ok(Some(Message::Failed(why))) => return Err(why),
+                    Ok(Some(Message::SshdEnded { .. }) | None) | Err(_) => return Err(SILENT.into()),
+                    Ok(Some(_)) => {}
+                },
             }
         }
+    }
+}
+
+fn says_banner(socket: BorrowedFd<'_>) -> bool {
+    let mut banner = [0; 4];
+    matches!(rustix::io::read(socket, &mut banner), Ok(4) if &banner == b"SSH-")
+}
+
+/// Lets a program start or end, whichever it is; false when no more can come.
+fn let_one_go(notifications: &Notifications) -> bool {
+    match notifications.next() {
+        Ok(Some(call)) => {
+            let _ = notifications.let_go(&call);
+            true
+        }
+        Ok(None) => true,
+        Err(_) => false,
     }
 }

@@ -13,10 +13,8 @@ use bkctld_sys::net::byte_counts;
 use bkctld_sys::seccomp::Notifications;
 use bkctld_sys::signal::SignalFd;
 use jiff::Timestamp;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid};
-use rustix::time::Timespec;
 
 use super::kind::Argv;
 use super::{kind, lastlog};
@@ -28,6 +26,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::filter::{Watched, watched};
 use crate::sandbox::link::Message;
 use crate::sandbox::sshd::{self, Lines, Login};
+use crate::wait::{self, Happened};
 use crate::{ListenerConfig, Service};
 
 /// How long a session has to end when it is asked to: more than init gives its programs.
@@ -37,6 +36,21 @@ const GRACE: Duration = Duration::from_secs(7);
 const HELD: usize = 64 << 10;
 /// The exit code of a session that ended without a login, but not by the client's doing.
 const NOBODYS_FAULT: i32 = 1;
+
+/// What a monitor waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// sshd has written to its log, or closed it.
+    Log,
+    /// A program of the session is about to start or to end.
+    Program,
+    /// The listener asks the session to end.
+    Stop,
+    /// The listener has died.
+    ListenerGone,
+    /// Init has something to say, or has gone.
+    Init,
+}
 
 /// What the monitor needs.
 pub(crate) struct Connection<'a> {
@@ -125,57 +139,40 @@ impl Session<'_> {
         let mut deadline: Option<Instant> = None;
         let mut log_open = true;
         loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
+            if wait::is_over(deadline) {
                 return Ok(lines);
             }
-            let left =
-                left.map(|left| Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ });
-            let mut fds = vec![
-                PollFd::from_borrowed_fd(sandbox.link.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(self.connection.listener, PollFlags::IN),
-            ];
-            let at = |open: bool, fds: &[PollFd<'_>]| open.then_some(fds.len());
-            let log_at = at(log_open, &fds);
-            if log_open {
-                fds.push(PollFd::from_borrowed_fd(sandbox.log.as_fd(), PollFlags::IN));
-            }
-            let notifications_at = at(notifications.is_some(), &fds);
-            if let Some(notifications) = &notifications {
-                fds.push(PollFd::from_borrowed_fd(notifications.as_fd(), PollFlags::IN));
-            }
-            match poll(&mut fds, left.as_ref()) {
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(format!("cannot wait for the session: {error}")),
-            }
-            let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-            drop(fds);
-            let happened = |at: Option<usize>| at.is_some_and(|at| !events[at].is_empty());
             // The log first: a login is written before the program that it lets start.
-            if happened(log_at) {
-                log_open = self.read_log(sandbox.log.as_fd(), &mut lines);
-            }
-            if let Some(at) = notifications_at
-                && !events[at].is_empty()
-                && !notifications
-                    .as_ref()
-                    .is_some_and(|all| events[at].contains(PollFlags::IN) && self.program(all))
-            {
-                notifications = None;
-            }
-            if happened(Some(1)) && matches!(signals.next(), Ok(Some(_))) {
-                self.ending.get_or_insert(Ending::Stopped);
-                let _ = sandbox.link.send(&Message::Stop);
-                deadline.get_or_insert_with(|| Instant::now() + GRACE);
-            }
-            if happened(Some(2)) {
-                self.ending.get_or_insert(Ending::Killed);
-                return Ok(lines);
-            }
-            if happened(Some(0)) && !self.hear(sandbox, &mut notifications)? {
-                return Ok(lines);
+            let log = log_open.then(|| (Event::Log, sandbox.log.as_fd()));
+            let programs = notifications.as_ref().map(|all| (Event::Program, all.as_fd()));
+            let others = [
+                (Event::Stop, signals.as_fd()),
+                (Event::ListenerGone, self.connection.listener),
+                (Event::Init, sandbox.link.as_fd()),
+            ];
+            let happened = wait::until(deadline, log.into_iter().chain(programs).chain(others))
+                .map_err(|error| format!("cannot wait for the session: {error}"))?;
+            for Happened { event, readable } in happened {
+                match event {
+                    Event::Log => log_open = self.read_log(sandbox.log.as_fd(), &mut lines),
+                    Event::Program => {
+                        if !notifications.as_ref().is_some_and(|all| readable && self.program(all)) {
+                            notifications = None;
+                        }
+                    }
+                    Event::Stop if matches!(signals.next(), Ok(Some(_))) => {
+                        self.ending.get_or_insert(Ending::Stopped);
+                        let _ = sandbox.link.send(&Message::Stop);
+                        deadline.get_or_insert_with(|| Instant::now() + GRACE);
+                    }
+                    Event::Stop => {}
+                    Event::ListenerGone => {
+                        self.ending.get_or_insert(Ending::Killed);
+                        return Ok(lines);
+                    }
+                    Event::Init if self.hear(sandbox, &mut notifications)? => {}
+                    Event::Init => return Ok(lines),
+                }
             }
         }
     }
