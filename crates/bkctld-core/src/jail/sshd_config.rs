@@ -2,7 +2,8 @@
 //! belongs to the administrator, so comments, order, blanks and directives that this program does
 //! not know stay byte by byte.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,16 @@ pub struct ListenAddress {
     pub address: IpAddr,
     /// On which port, where it is not that of `Port`.
     pub port: Option<Port>,
+}
+
+/// As the line has it.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.address, port.get()).fmt(f),
+            None => self.address.fmt(f),
+        }
+    }
 }
 
 /// A line that sets something, taken apart.
@@ -194,6 +205,22 @@ impl SshdConfig {
             })?);
         }
         Ok(addresses)
+    }
+
+    /// The `ListenAddress` lines that name another port than `Port`.
+    ///
+    /// sshd would listen on that one. A jail has one port, the one that its firewall rules, its clients' scripts
+    /// and the other servers know, so of such a line the address counts. To follow it instead would take the
+    /// port away from the clients of a jail that has been served on `Port` all along.
+    pub fn other_ports(&self) -> Result<Vec<ListenAddress>> {
+        let mut lines = self.listen_addresses()?;
+        lines.retain(|line| line.port.is_some());
+        if lines.is_empty() {
+            return Ok(lines);
+        }
+        let port = self.port()?;
+        lines.retain(|line| line.port != Some(port));
+        Ok(lines)
     }
 
     /// The kinds of host key (as `ssh-keygen -t` has them) that the `HostKey` lines ask for by their

@@ -12,6 +12,7 @@ pub(crate) fn hold(bytes: &[u8]) {
     shown(config.host_keys(), |kinds| assert!(kinds.len() <= HOST_KEYS.len()));
     shown(config.allowed_addresses(), assert_shown);
     shown(config.listen_addresses(), |_| {});
+    shown(config.other_ports(), |_| {});
     a_port_that_is_set_is_read(&config);
     addresses_that_are_set_are_read(&config);
 }

@@ -124,6 +124,19 @@ fn where_to_listen_and_what_to_log() {
 }
 
 #[test]
+fn a_port_of_listen_address_that_is_not_the_jails_is_found() {
+    let others = |content: &str| {
+        let found = config(content).other_ports().unwrap();
+        found.iter().map(ListenAddress::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(others("Port 2222\nListenAddress 10.0.0.1\nListenAddress [::1]:2222\n"), [""; 0]);
+    let two = "ListenAddress [::1]:99\nListenAddress 10.0.0.1:22\nListenAddress 10.0.0.1\nPort 2222\n";
+    assert_eq!(others(two), ["[::1]:99", "10.0.0.1:22"]);
+    assert_eq!(others(""), [""; 0]);
+    assert!(config("ListenAddress 10.0.0.1:22\n").other_ports().is_err(), "there is no port to compare with");
+}
+
+#[test]
 fn the_template_opens_for_everyone_on_the_first_port() {
     let config = config(Template::SshdConfig.built_in());
     assert_eq!(config.port().unwrap(), Port::FIRST);
