@@ -194,6 +194,25 @@ fn a_reload_that_failed_is_told_as_long_as_it_matters() {
 }
 
 #[apply(as_root)]
+fn a_port_of_listen_address_that_is_not_the_jails_is_a_warning_and_the_jail_stays_on_its_own() {
+    let server = Server::on(FsKind::Ext4);
+    let client = server.started("a");
+    let config = server.jail("a").join("rootfs/etc/ssh/sshd_config");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{good}\nListenAddress 127.0.0.1:99\nListenAddress 127.0.0.1\n")).unwrap();
+    server.bkctld(&["reload", "a"]).ok();
+    client.ssh("true").ok();
+    std::net::TcpStream::connect("127.0.0.1:99").unwrap_err();
+    assert_found(&server, "listen-address", "WARNING", "ListenAddress 127.0.0.1:99 in its sshd_config");
+    let log = server.bkctld(&["log", "a"]).ok();
+    assert!(log.out().contains("ListenAddress 127.0.0.1:99: a jail has one port"), "{}", log.told());
+    fs::write(&config, format!("{good}\nListenAddress 127.0.0.1:{}\n", server.port("a"))).unwrap();
+    server.bkctld(&["reload", "a"]).ok();
+    client.ssh("true").ok();
+    server.bkctld(&["check-setup"]).ok();
+}
+
+#[apply(as_root)]
 fn two_incs_at_once_or_one_beside_an_rm_are_seen() {
     let server = Server::on(FsKind::Ext4);
     jail_that_may_be_off(&server, "a");

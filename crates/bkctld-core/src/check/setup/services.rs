@@ -4,7 +4,7 @@
 use super::{Finding, Parts, Severity};
 use crate::check::{CheckPolicy, ExpectedState};
 use crate::config::{Isolation, Settings};
-use crate::jail::{Jail, JailName, SessionPolicy, running_without_data};
+use crate::jail::{Jail, JailName, SessionPolicy, SshdConfig, running_without_data};
 use crate::service::{self, ListenerState, ServedBy};
 
 /// The maximum number of jails to name on a line; JSON names all of them.
@@ -25,6 +25,7 @@ pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
             Err(error) => parts.add_of_jail("state", Severity::Unknown, jail, error),
         }
         isolation(settings, jail, parts);
+        other_ports(jail, parts);
         listener(jail, parts);
     }
     if off.is_empty() {
@@ -77,6 +78,18 @@ fn isolation(settings: &Settings, jail: &Jail, parts: &mut Parts) {
         }
         Ok(_) => {}
         Err(error) => parts.add_of_jail("session-policy", Severity::Warning, jail, error),
+    }
+}
+
+/// Findings about ports in `ListenAddress` lines that have no effect. In a jail of the first format they have.
+fn other_ports(jail: &Jail, parts: &mut Parts) {
+    if jail.has_old_layout() {
+        return;
+    }
+    // A file that cannot be read is reported elsewhere: its jail is off, or its last reload has failed.
+    for listen in SshdConfig::read(jail).and_then(|config| config.other_ports()).unwrap_or_default() {
+        let text = format!("ListenAddress {listen} in its sshd_config has no effect: the jail listens on its one port, that of Port");
+        parts.add_of_jail("listen-address", Severity::Warning, jail, text);
     }
 }
 
