@@ -1,14 +1,13 @@
 //! What holds of what a session's programs and sshd say: see `bkctld_core::fuzzing`.
 
-use crate::sandbox::sshd;
-use crate::session::kind;
+use crate::session::{kind, login};
 
 /// As `bkctld_core::fuzzing::Property`, which is there only with that crate's feature.
 pub type Property = fn(&[u8]);
 
 /// All of them, by the name of their directory in `fuzz/corpus`.
 pub const PROPERTIES: &[(&str, Property)] =
-    &[("command", kind::properties::hold), ("sshd-log", sshd::properties::hold)];
+    &[("command", kind::properties::hold), ("sshd-log", login::properties::hold)];
 
 #[cfg(test)]
 mod tests {

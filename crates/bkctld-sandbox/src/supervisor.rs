@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A listener that has lived this long has not died of its start.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// Runs `program args` (which must end in [`crate::run`] with `supervised`) until SIGTERM, starting it
+/// Runs `program args` (which must end in [`crate::listen`] with `supervised`) until SIGTERM, starting it
 /// again when it dies, each time after a longer pause. Standard output gets [`READY`] or the reason
 /// against it once, and is then closed.
 ///

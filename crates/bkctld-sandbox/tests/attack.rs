@@ -198,7 +198,7 @@ fn nothing_is_forwarded_although_sshd_config_allows_it() {
 #[test]
 fn compat_stores_devices_and_trusted_attributes_and_keeps_the_rest_shut() {
     let server = Server::new();
-    let jail = server.jail("j", "allowed=0.0.0.0/0\nisolation=compat\n");
+    let jail = server.jail("j", "allowed=0.0.0.0/0\nISOLATION=compat\n");
     jail.start();
     let out = jail.perl(&format!(
         r#"{PRELUDE}
@@ -241,7 +241,7 @@ fn compat_stores_devices_and_trusted_attributes_and_keeps_the_rest_shut() {
     jail.configure(jail.port, "allowed=0.0.0.0/0\n");
     bkctld_core::service::reload(&jail.jail).unwrap();
     assert!(jail.run("cat /proc/self/uid_map").lines().count() == 3);
-    jail.configure(jail.port, "allowed=0.0.0.0/0\nisolation=compat\n");
+    jail.configure(jail.port, "allowed=0.0.0.0/0\nISOLATION=compat\n");
     bkctld_core::service::reload(&jail.jail).unwrap();
     assert!(jail.run("cat /proc/self/uid_map").lines().count() == 1);
 }

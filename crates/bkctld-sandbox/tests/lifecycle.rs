@@ -115,7 +115,7 @@ fn reload_moves_the_port_and_keeps_sessions() {
     assert!(error.contains(&format!("port {old} is in use")), "{error}");
     jail.run("true");
     drop(taken);
-    jail.configure(new, "nonsense=1\n");
+    jail.configure(new, "allowed=0.0.0.0/0\nnonsense=1\n");
     reload(&jail.jail).unwrap_err();
     jail.run("true");
     jail.configure(new, "allowed=0.0.0.0/0\nlisten=127.0.0.1\n");

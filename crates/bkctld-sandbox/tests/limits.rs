@@ -14,7 +14,7 @@ fn active(jail: &fixture::TestJail) -> usize {
 #[test]
 fn twenty_sessions_are_served_at_once_and_the_next_is_told_why_not() {
     let server = Server::new();
-    let jail = server.jail("j", "allowed=0.0.0.0/0\nper_jail=20\nper_source=20\n");
+    let jail = server.jail("j", "allowed=0.0.0.0/0\nMAX_SESSIONS=20\nMAX_SESSIONS_PER_SOURCE=20\n");
     jail.start();
     let mut clients: Vec<_> =
         (0..20).map(|_| jail.ssh().arg("sleep 300").stderr(Stdio::null()).spawn().unwrap()).collect();
@@ -35,7 +35,7 @@ fn twenty_sessions_are_served_at_once_and_the_next_is_told_why_not() {
 #[test]
 fn strangers_that_never_log_in_leave_room_for_other_addresses() {
     let server = Server::new();
-    let jail = server.jail("j", "allowed=0.0.0.0/0\nper_jail=5\nper_source=2\n");
+    let jail = server.jail("j", "allowed=0.0.0.0/0\nMAX_SESSIONS=5\nMAX_SESSIONS_PER_SOURCE=2\n");
     jail.start();
     let address = format!("127.0.0.1:{}", jail.port);
     let _strangers: Vec<_> = (0..2).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();

@@ -54,7 +54,7 @@ fn with_program(server: &Server, at: &str, program: &Path) -> TempDir {
 /// A jail on this kind of file system, and a service of the server that nobody may reach.
 fn jail(kind: &str, isolation: &str) -> (Server, TestJail, TcpListener) {
     let server = Server::on(kind);
-    let isolated = if isolation == "compat" { "isolation=compat\n" } else { "" };
+    let isolated = if isolation == "compat" { "ISOLATION=compat\n" } else { "" };
     let jail = server.jail("j", &format!("allowed=0.0.0.0/0\n{isolated}"));
     let service = TcpListener::bind("127.0.0.1:0").unwrap();
     service.set_nonblocking(true).unwrap();

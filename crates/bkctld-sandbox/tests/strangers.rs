@@ -42,7 +42,7 @@ fn until_refused(jail: &TestJail, from: &str) -> String {
 #[test]
 fn connections_without_a_login_are_counted_and_leave_the_sessions_alone() {
     let server = Server::new();
-    let jail = server.jail("j", "allowed=0.0.0.0/0\nexempt=127.0.0.0/8\n");
+    let jail = server.jail("j", "allowed=0.0.0.0/0\nPENALTY_EXEMPT=127.0.0.0/8\n");
     jail.start();
     jail.run("true");
     let session = jail.last_session();
@@ -80,11 +80,11 @@ fn a_source_that_never_logs_in_is_refused_for_a_while_and_no_other_is() {
 #[test]
 fn a_penalty_is_over_by_itself_and_the_administrator_says_how_long_it_is() {
     let server = Server::new();
-    let jail = server.jail("j", "allowed=0.0.0.0/0\nmax_penalty=3\n");
+    let jail = server.jail("j", "allowed=0.0.0.0/0\nMAX_PENALTY=3\n");
     jail.start();
     until_refused(&jail, "127.0.0.2");
     eventually("it is over", || is_served(&jail, "127.0.0.2"));
-    let without = server.jail("k", "allowed=0.0.0.0/0\nmax_penalty=0\n");
+    let without = server.jail("k", "allowed=0.0.0.0/0\nMAX_PENALTY=0\n");
     without.start();
     for _ in 0..20 {
         connect(&without, "127.0.0.2", false);
@@ -95,7 +95,7 @@ fn a_penalty_is_over_by_itself_and_the_administrator_says_how_long_it_is() {
 #[test]
 fn who_is_exempt_or_has_logged_in_is_not_kept_out() {
     let server = Server::new();
-    let jail = server.jail("j", "allowed=0.0.0.0/0\nexempt=127.0.0.2/32\n");
+    let jail = server.jail("j", "allowed=0.0.0.0/0\nPENALTY_EXEMPT=127.0.0.2/32\n");
     jail.start();
     for _ in 0..20 {
         connect(&jail, "127.0.0.2", false);

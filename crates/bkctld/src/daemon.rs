@@ -7,11 +7,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use bkctld_core::error::IoContext;
-use bkctld_core::jail::{SessionPolicy, SshdConfig};
 use bkctld_core::runtime::RuntimeStore;
 use bkctld_core::syslog::{Entry, Severity, SystemLog};
 use bkctld_core::{Jail, JailName, Settings};
-use bkctld_sandbox::{Ended, ListenerConfig, Service};
+use bkctld_sandbox::{ListenerEnd, ServedJail, StartedBy};
 use jiff::Zoned;
 
 use crate::cli::command_of_name;
@@ -61,36 +60,16 @@ fn systemd() -> bool {
 
 fn listen(name: Option<&OsString>) -> Result<(), Failure> {
     let (settings, jail) = jail(name)?;
-    let systemd = systemd();
-    let runtime = RuntimeStore::new(&settings);
     // An earlier version made it for everybody, and an upgrade comes by here.
-    runtime.close_to_others()?;
-    let service = Service {
-        runtime: runtime.current(),
-        sshd_config: settings.sshd_config.clone(),
-        jail: jail.clone(),
-        log: SystemLog::new(settings.log_level),
-        log_to_stderr: systemd,
-        supervised: !systemd,
-    };
-    let ended = bkctld_sandbox::run(&service, &|| {
-        let config = SshdConfig::read(&jail)?;
-        let policy = SessionPolicy::read(&jail, &settings)?;
-        let port = config.port()?;
-        Ok(ListenerConfig {
-            port,
-            listen: config.listen_addresses()?.into_iter().map(|listen| listen.address).collect(),
-            allowed: config.allowed_addresses()?.iter().map(|address| address.network()).collect(),
-            log_level: config.log_level()?,
-            isolation: policy.isolation,
-            limits: policy.limits,
-        })
-    })?;
-    match ended {
-        Ended::Stopped => Ok(()),
+    RuntimeStore::new(&settings).close_to_others()?;
+    let started_by = if systemd() { StartedBy::Systemd } else { StartedBy::Supervisor };
+    let log = SystemLog::new(settings.log_level);
+    let name = jail.name().clone();
+    match bkctld_sandbox::listen(&ServedJail { jail, settings, log, started_by })? {
+        ListenerEnd::Stopped => Ok(()),
         // In the same process, which is the one that systemd or the supervisor watches.
-        Ended::Replaced(program) => {
-            let error = Command::new(&program).args(["run", jail.name().as_str()]).exec();
+        ListenerEnd::Replaced(program) => {
+            let error = Command::new(&program).args(["run", name.as_str()]).exec();
             Err(error).context("cannot become", &program).map_err(Failure::from)
         }
     }

@@ -38,11 +38,11 @@ impl Cgroup {
     pub(crate) fn make(jail: &JailName, processes: u64) -> Result<Cgroup, String> {
         let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
         let bounds = [half_of_memory(&read("/proc/meminfo")?)?, processes];
-        let places = places(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?)?;
+        let parents = parents(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?)?;
         let mut groups = Vec::new();
-        for place in &places {
-            place.delegate()?;
-            groups.push(Group::take(&place.dir, jail, &place.settings(&bounds))?);
+        for parent in &parents {
+            parent.delegate()?;
+            groups.push(Group::take(&parent.dir, jail, &parent.settings(&bounds))?);
         }
         Ok(Cgroup { groups })
     }
@@ -92,15 +92,15 @@ impl Drop for Group {
     }
 }
 
-/// The parent directory of a group.
+/// A group below which one of ours is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct Parent {
     dir: PathBuf,
     /// The controller, in version 1; all of them in version 2.
     controller: Option<&'static str>,
 }
 
-impl Place {
+impl Parent {
     /// In version 2, a group has the controllers that its parent passes on.
     fn delegate(&self) -> Result<(), String> {
         if self.controller.is_some() {
@@ -131,7 +131,7 @@ fn half_of_memory(meminfo: &str) -> Result<u64, String> {
 
 /// The directories in which groups with these controllers can be made, according to the mounts and the groups
 /// of the calling process.
-fn places(mountinfo: &str, cgroup: &str) -> Result<Vec<Place>, String> {
+fn parents(mountinfo: &str, cgroup: &str) -> Result<Vec<Parent>, String> {
     // Number, controllers, path.
     let own = |wanted: &dyn Fn(&str) -> bool| {
         cgroup.lines().find_map(|line| {
@@ -145,7 +145,7 @@ fn places(mountinfo: &str, cgroup: &str) -> Result<Vec<Place>, String> {
         let has = |list: &str| list.split(',').any(|one| one == controller);
         let mounted = mounts(mountinfo).find(|mount| mount.kind == "cgroup" && has(mount.options));
         let dir = mounted.zip(own(&has)).and_then(|(mount, path)| mount.dir_of(path));
-        found.extend(dir.map(|dir| Place { dir, controller: Some(controller) }));
+        found.extend(dir.map(|dir| Parent { dir, controller: Some(controller) }));
     }
     if found.len() == BOUNDS.len() {
         return Ok(found);
@@ -154,7 +154,7 @@ fn places(mountinfo: &str, cgroup: &str) -> Result<Vec<Place>, String> {
     match unified.zip(own(&str::is_empty)) {
         Some((mount, "/")) => mount
             .dir_of("/")
-            .map(|dir| vec![Place { dir, controller: None }])
+            .map(|dir| vec![Parent { dir, controller: None }])
             .ok_or_else(|| "the root of the hierarchy is not mounted".to_owned()),
         Some(_) => Err("its listener runs in a control group that has processes of its own".to_owned()),
         None => Err("no control groups for memory and processes are mounted".to_owned()),
@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn the_group_lies_below_the_own_one_of_version_1_or_at_the_root_of_version_2() {
-        let place = |dir: &str, controller| Place { dir: dir.into(), controller };
+        let parent = |dir: &str, controller| Parent { dir: dir.into(), controller };
         let v1 =
-            [place("/sys/fs/cgroup/memory/a", Some("memory")), place("/sys/fs/cgroup/pids", Some("pids"))];
-        let v2 = [place("/sys/fs/cgroup", None)];
+            [parent("/sys/fs/cgroup/memory/a", Some("memory")), parent("/sys/fs/cgroup/pids", Some("pids"))];
+        let v2 = [parent("/sys/fs/cgroup", None)];
         for (mounts, own, expected) in [
             (V1, "9:pids:/\n4:memory:/box/a\n0::/\n", Some(&v1[..])),
             // The mounted part of the hierarchy does not contain our own group.
@@ -215,17 +215,17 @@ mod tests {
             (V1, "", None),
             ("no mounts\n", "no groups\n", None),
         ] {
-            assert_eq!(places(mounts, own).ok().as_deref(), expected, "{mounts} {own}");
+            assert_eq!(parents(mounts, own).ok().as_deref(), expected, "{mounts} {own}");
         }
         let both = format!("{V1}{V2}");
-        assert_eq!(places(&both, "9:pids:/\n4:memory:/box/a\n0::/\n").unwrap(), v1);
+        assert_eq!(parents(&both, "9:pids:/\n4:memory:/box/a\n0::/\n").unwrap(), v1);
     }
 
     #[test]
     fn each_version_has_its_files() {
-        let one = Place { dir: "/x".into(), controller: Some("memory") };
+        let one = Parent { dir: "/x".into(), controller: Some("memory") };
         assert_eq!(one.settings(&[7, 8]), [("memory.limit_in_bytes", "7".to_owned())]);
-        let all = Place { controller: None, ..one };
+        let all = Parent { controller: None, ..one };
         assert_eq!(all.settings(&[7, 8]), [("memory.max", "7".to_owned()), ("pids.max", "8".to_owned())]);
         assert_eq!(half_of_memory("MemTotal:       24581292 kB\nMemFree: 1 kB\n"), Ok(24_581_292 * 512));
         assert!(half_of_memory("").is_err());

@@ -19,7 +19,7 @@ use rustix::thread::{
 
 /// The lowest id for jails: above all ids that distributions, containers and directory services assign.
 const FIRST: u32 = 0x8000_0000;
-/// Ids of one range.
+/// How many ids a range has: as many as a distribution expects.
 const LEN: u32 = 0x1_0000;
 /// The number of ranges. One less than would fit, because the last would contain 4294967295, which is not an
 /// id.
@@ -59,7 +59,7 @@ impl IdRange {
         self.namespace = bounded;
     }
 
-    /// The user namespace.
+    /// The namespace that new sessions enter.
     pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
         self.namespace.as_fd()
     }

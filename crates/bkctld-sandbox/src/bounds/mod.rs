@@ -22,18 +22,24 @@ const MIN_FILES: u64 = 128;
 pub(crate) struct Bounds {
     /// Processes of all users of the jail together.
     pub(crate) processes: u64,
-    /// Descriptors of one process.
+    /// Descriptors that one process may have open.
     pub(crate) files: u64,
     /// The control group that limits memory; none under systemd, or if it cannot be made.
     pub(crate) cgroup: Option<Cgroup>,
 }
 
 impl Bounds {
-    /// The limits for a jail with these settings, on a server with this many descriptors.
-    pub(crate) fn new(limits: &SessionLimits, all_files: u64, cgroup: Option<Cgroup>) -> Bounds {
+    /// The limits for a jail with these settings.
+    pub(crate) fn new(limits: &SessionLimits, cgroup: Option<Cgroup>) -> Bounds {
         let processes = processes(limits);
-        Bounds { processes, files: files(processes, all_files), cgroup }
+        Bounds { processes, files: files(processes, files_of_server()), cgroup }
     }
+}
+
+/// How many descriptors there are on this server.
+fn files_of_server() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-max").unwrap_or_default();
+    text.trim().parse().unwrap_or(u64::MAX)
 }
 
 /// The maximum number of processes of the jail.
@@ -55,8 +61,8 @@ mod tests {
     fn a_jail_gets_what_its_sessions_need_and_an_eighth_of_the_descriptors() {
         let with = |sessions: u32, all_files| {
             let limits = SessionLimits { per_jail: sessions.try_into().unwrap(), ..SessionLimits::default() };
-            let bounds = Bounds::new(&limits, all_files, None);
-            (bounds.processes, bounds.files)
+            let processes = processes(&limits);
+            (processes, files(processes, all_files))
         };
         assert_eq!(with(1, u64::MAX), (512, 1024));
         assert_eq!(with(40, u64::MAX), (640, 1024));

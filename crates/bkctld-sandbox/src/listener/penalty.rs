@@ -8,8 +8,10 @@
 //! address as the attacker perhaps, waits [`MAX_OF_KNOWN`] at most.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use super::source::Source;
+use crate::session::Offence;
 
 /// A source is refused once its penalties add up to more than this.
 const MIN: Duration = Duration::from_secs(15);
@@ -22,62 +24,14 @@ const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 /// permissive.
 const MAX_SOURCES: usize = 4096;
 
-/// The behaviour of a connection that did not log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offence {
-    /// It did not even try.
-    NoAttempt,
-    /// It tried, with a wrong key or user.
-    FailedLogin,
-    /// It stayed until the end of sshd's `LoginGraceTime`.
-    GraceExceeded,
-    /// It caused sshd to be killed by a signal.
-    Crash,
-}
-
-impl Offence {
-    const ALL: [Offence; 4] =
-        [Offence::NoAttempt, Offence::FailedLogin, Offence::GraceExceeded, Offence::Crash];
-
-    fn penalty(self) -> Duration {
-        Duration::from_secs(match self {
-            Offence::NoAttempt => 1,
-            Offence::FailedLogin => 5,
-            Offence::GraceExceeded => 10,
-            Offence::Crash => 90,
-        })
-    }
-
-    /// The exit code with which a monitor reports it to its listener.
-    pub(crate) fn exit_code(self) -> i32 {
-        match self {
-            Offence::NoAttempt => 10,
-            Offence::FailedLogin => 11,
-            Offence::GraceExceeded => 12,
-            Offence::Crash => 13,
-        }
-    }
-
-    /// The offence of an exit code.
-    pub(crate) fn from_exit_code(code: i32) -> Option<Offence> {
-        Offence::ALL.into_iter().find(|offence| offence.exit_code() == code)
-    }
-
-    /// The offence in a line of sshd before the login, if any. Whatever a client sends, sshd puts its own
-    /// words first.
-    pub(crate) fn told_by(line: &[u8]) -> Option<Offence> {
-        let has = |words: &[u8]| line.windows(words.len()).any(|window| window == words);
-        if line.starts_with(b"Timeout before authentication") {
-            return Some(Offence::GraceExceeded);
-        }
-        let failed = [&b"Failed "[..], b"Invalid user ", b"error: maximum authentication attempts exceeded "];
-        let tried = failed.iter().any(|begin| line.starts_with(begin))
-            || has(b" by authenticating user ")
-            || has(b" from authenticating user ")
-            || has(b" by invalid user ")
-            || has(b" from invalid user ");
-        tried.then_some(Offence::FailedLogin)
-    }
+/// What a connection costs its source that has done this instead of logging in.
+fn cost(offence: Offence) -> Duration {
+    Duration::from_secs(match offence {
+        Offence::NoAttempt => 1,
+        Offence::FailedLogin => 5,
+        Offence::GraceExceeded => 10,
+        Offence::Crash => 90,
+    })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,14 +44,14 @@ struct Penalty {
 /// The penalties of one jail.
 #[derive(Debug, Default)]
 pub(crate) struct Penalties {
-    sources: HashMap<IpAddr, Penalty>,
+    sources: HashMap<Source, Penalty>,
     /// The time of the last login from there.
-    known: HashMap<IpAddr, Instant>,
+    known: HashMap<Source, Instant>,
 }
 
 impl Penalties {
     /// The remaining time for which this source gets no session; none if it may have one.
-    pub(crate) fn left(&self, source: IpAddr, now: Instant) -> Option<Duration> {
+    pub(crate) fn left(&self, source: Source, now: Instant) -> Option<Duration> {
         let penalty = self.sources.get(&source).filter(|penalty| penalty.active)?;
         Some(penalty.until.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
@@ -106,7 +60,7 @@ impl Penalties {
     /// the time for which the source is refused, if it was not refused before.
     pub(crate) fn add(
         &mut self,
-        source: IpAddr,
+        source: Source,
         offence: Offence,
         max: Duration,
         now: Instant,
@@ -119,7 +73,7 @@ impl Penalties {
         let fresh = Penalty { until: now, active: false };
         let mut penalty =
             self.sources.get(&source).copied().filter(|penalty| penalty.until > now).unwrap_or(fresh);
-        penalty.until = (penalty.until + offence.penalty()).min(now + max);
+        penalty.until = (penalty.until + cost(offence)).min(now + max);
         let left = penalty.until - now;
         let begins = !penalty.active && left > MIN.min(max / 2);
         penalty.active |= begins;
@@ -129,7 +83,7 @@ impl Penalties {
     }
 
     /// Somebody has logged in from there.
-    pub(crate) fn logged_in(&mut self, source: IpAddr, now: Instant) {
+    pub(crate) fn logged_in(&mut self, source: Source, now: Instant) {
         self.sources.remove(&source);
         make_room(&mut self.known, &source, |login| *login + KNOWN_FOR, now);
         self.known.insert(source, now);
@@ -138,8 +92,8 @@ impl Penalties {
 
 /// Makes room for one more: drops those whose time is up, or else the one whose time is up first.
 fn make_room<T>(
-    map: &mut HashMap<IpAddr, T>,
-    newcomer: &IpAddr,
+    map: &mut HashMap<Source, T>,
+    newcomer: &Source,
     until: impl Fn(&T) -> Instant,
     now: Instant,
 ) {
@@ -156,12 +110,14 @@ fn make_room<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     const MAX: Duration = Duration::from_secs(600);
 
-    fn source(number: u32) -> IpAddr {
-        IpAddr::V4(number.into())
+    fn source(number: u32) -> Source {
+        Source::from_address(IpAddr::V4(number.into()))
     }
 
     fn seconds(number: u64) -> Duration {
@@ -248,33 +204,5 @@ mod tests {
         let later = now + seconds(91);
         penalties.add(source(99_999), Offence::FailedLogin, MAX, later);
         assert!(penalties.sources.len() < 10, "what is over goes first");
-    }
-
-    #[test]
-    fn what_sshd_says_tells_the_offence() {
-        for (line, expected) in [
-            ("Connection closed by 192.0.2.1 port 5 [preauth]", None),
-            (
-                "Connection closed by authenticating user root 192.0.2.1 port 5 [preauth]",
-                Some(Offence::FailedLogin),
-            ),
-            ("Connection reset by invalid user x 192.0.2.1 port 5 [preauth]", Some(Offence::FailedLogin)),
-            ("Invalid user x from 192.0.2.1 port 5", Some(Offence::FailedLogin)),
-            ("Failed publickey for root from 192.0.2.1 port 5 ssh2", Some(Offence::FailedLogin)),
-            (
-                "error: maximum authentication attempts exceeded for root from 192.0.2.1 port 5 ssh2 [preauth]",
-                Some(Offence::FailedLogin),
-            ),
-            ("Timeout before authentication for 192.0.2.1 port 5", Some(Offence::GraceExceeded)),
-            ("banner exchange: Connection from 192.0.2.1 port 5: invalid format", None),
-            ("kex_exchange_identification: Connection closed by remote host", None),
-        ] {
-            assert_eq!(Offence::told_by(line.as_bytes()), expected, "{line}");
-        }
-        for offence in Offence::ALL {
-            assert_eq!(Offence::from_exit_code(offence.exit_code()), Some(offence));
-        }
-        assert_eq!(Offence::from_exit_code(0), None);
-        assert_eq!(Offence::from_exit_code(1), None);
     }
 }

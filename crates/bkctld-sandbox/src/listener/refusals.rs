@@ -9,7 +9,7 @@ use bkctld_core::session;
 use jiff::Timestamp;
 use rustix::io::Errno;
 
-use super::accept;
+use crate::session::disconnect;
 
 /// How long a refused client may take to read why.
 const LINGER: Duration = Duration::from_secs(2);
@@ -18,7 +18,7 @@ const LINGERING: usize = 16;
 /// How long refused connections may be missing in the count.
 const COUNT_AFTER: Duration = Duration::from_secs(1);
 
-/// Whoever is being refused at this moment, and who was.
+/// The clients that are being refused at this moment, and how many were.
 #[derive(Debug)]
 pub(crate) struct Refusals {
     /// Clients that have not read why yet.
@@ -26,7 +26,7 @@ pub(crate) struct Refusals {
     /// How many have lingered so far.
     numbered: u64,
     uncounted: Option<Uncounted>,
-    lines: Lines,
+    lines: LineBudget,
 }
 
 /// Names one client that is being refused.
@@ -50,12 +50,12 @@ struct Uncounted {
 
 impl Refusals {
     pub(crate) fn new(now: Instant) -> Refusals {
-        Refusals { lingering: Vec::new(), numbered: 0, uncounted: None, lines: Lines::new(now) }
+        Refusals { lingering: Vec::new(), numbered: 0, uncounted: None, lines: LineBudget::new(now) }
     }
 
     /// Tells the client why, and does not wait for it.
     pub(crate) fn tell(&mut self, socket: OwnedFd, why: &str, now: Instant) {
-        accept::refuse(socket.as_fd(), why);
+        disconnect(socket.as_fd(), why);
         // Closing while the client's words are unread would reset the connection, and the client
         // might lose what it was told.
         if self.lingering.len() < LINGERING && rustix::io::ioctl_fionbio(&socket, true).is_ok() {
@@ -79,7 +79,7 @@ impl Refusals {
     }
 
     /// Whether another line that connections can cause belongs in the logs; likewise.
-    pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn admit_line(&mut self, now: Instant) -> Option<u64> {
         self.lines.admit(now)
     }
 
@@ -101,7 +101,7 @@ impl Refusals {
         lingering.chain(self.uncounted.map(|uncounted| uncounted.due)).min()
     }
 
-    /// Those that may have something to say.
+    /// Their connections, on which they may say something or go.
     pub(crate) fn watched(&self) -> impl Iterator<Item = (RefusedClient, BorrowedFd<'_>)> {
         self.lingering.iter().map(|one| (one.client, one.socket.as_fd()))
     }
@@ -116,7 +116,7 @@ impl Refusals {
         self.lingering.retain(|one| now < one.until);
     }
 
-    /// Lets everybody go.
+    /// Closes all of their connections, whether they have read it or not.
     pub(crate) fn clear(&mut self) {
         self.lingering.clear();
     }
@@ -135,16 +135,16 @@ const EACH: Duration = Duration::from_secs(60);
 
 /// Few lines about many connections: whoever may connect may do so often.
 #[derive(Debug)]
-struct Lines {
+struct LineBudget {
     left: u32,
     /// Since when another one is on its way.
     since: Instant,
     left_out: u64,
 }
 
-impl Lines {
-    fn new(now: Instant) -> Lines {
-        Lines { left: BURST, since: now, left_out: 0 }
+impl LineBudget {
+    fn new(now: Instant) -> LineBudget {
+        LineBudget { left: BURST, since: now, left_out: 0 }
     }
 
     /// Whether one may be written now; then how many were left out since the last.
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn ten_lines_at_once_then_one_a_minute_tell_of_any_number() {
         let start = Instant::now();
-        let mut lines = Lines::new(start);
+        let mut lines = LineBudget::new(start);
         let later = start + Duration::from_secs(5000);
         let at = |second: u64| later + Duration::from_secs(second);
         assert_eq!((0..100).filter_map(|_| lines.admit(at(0))).collect::<Vec<_>>(), [0; 10]);

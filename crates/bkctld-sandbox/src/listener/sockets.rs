@@ -25,8 +25,14 @@ pub(crate) struct ListeningSocket {
 pub(crate) fn listen_on(open: &mut Vec<ListeningSocket>, port: Port, addresses: &[IpAddr]) -> Result<()> {
     let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     let addresses = if addresses.is_empty() { &every } else { addresses };
-    let wanted: Vec<SocketAddr> =
-        addresses.iter().map(|address| SocketAddr::new(*address, port.get())).collect();
+    let mut wanted: Vec<SocketAddr> = Vec::new();
+    for address in addresses {
+        // Two lines may name one address, with its port and without.
+        let address = SocketAddr::new(*address, port.get());
+        if !wanted.contains(&address) {
+            wanted.push(address);
+        }
+    }
     let (mut stay, old): (Vec<_>, Vec<_>) =
         std::mem::take(open).into_iter().partition(|socket| wanted.contains(&socket.address));
     let old_addresses: Vec<SocketAddr> = old.iter().map(|socket| socket.address).collect();
@@ -114,5 +120,13 @@ mod tests {
         let never = "198.51.100.1".parse().unwrap();
         assert!(listen_on(&mut open, port, &[kept, never]).is_err());
         assert_eq!(open.iter().map(|socket| socket.address.ip()).collect::<Vec<_>>(), [kept]);
+    }
+
+    #[test]
+    fn an_address_that_is_named_twice_is_listened_on_once() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut open = Vec::new();
+        listen_on(&mut open, free.port().to_string().parse().unwrap(), &[free.ip(), free.ip()]).unwrap();
+        assert_eq!(open.iter().map(|socket| socket.address).collect::<Vec<_>>(), [free]);
     }
 }

@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use bkctld_core::error::{IoContext, Result};
 
 /// The file that this process was started from.
-pub(crate) struct Program {
+pub(crate) struct OwnProgram {
     /// The path at the start. Later the kernel only reports that the file is gone.
     pub(crate) path: PathBuf,
 }
 
-impl Program {
-    pub(crate) fn of_this_process() -> Result<Program> {
+impl OwnProgram {
+    pub(crate) fn of_this_process() -> Result<OwnProgram> {
         let path = std::env::current_exe().context("cannot find", "this program")?;
-        Ok(Program { path })
+        Ok(OwnProgram { path })
     }
 
     /// Whether another file has replaced it. A missing file is not a replacement.
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_program_is_replaced_by_another_file_and_not_by_none() {
-        let mut program = Program::of_this_process().unwrap();
+        let mut program = OwnProgram::of_this_process().unwrap();
         assert!(!program.is_replaced());
         program.path = "/nonexistent".into();
         assert!(!program.is_replaced());

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bkctld_core::Jail;
 use bkctld_core::config::Isolation;
 use bkctld_core::error::Result;
 use bkctld_sys::namespace::{Namespace, unshare};
@@ -26,6 +27,7 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
+use super::Blueprint;
 use super::link::{Link, Message};
 use super::root::{self, Owner, Step};
 use super::trees::Trees;
@@ -33,9 +35,10 @@ use super::{filter, sshd};
 use crate::bounds::Bounds;
 use crate::bounds::cgroup::Cgroup;
 use crate::bounds::id_range::IdRange;
-use crate::{Service, wait};
+use crate::served::ServedJail;
+use crate::wait;
 
-/// What init waits for.
+/// What can happen to init while its sandbox runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     /// A process of the sandbox has ended.
@@ -44,17 +47,15 @@ enum Event {
     Monitor,
 }
 
-/// What init needs.
-pub(crate) struct Start<'a> {
-    pub(crate) service: &'a Service,
-    pub(crate) isolation: Isolation,
-    pub(crate) ids: Option<&'a IdRange>,
-    pub(crate) bounds: &'a Bounds,
-    pub(crate) trees: Trees,
-    pub(crate) link: Link,
-    pub(crate) socket: OwnedFd,
-    pub(crate) log: OwnedFd,
-    pub(crate) sshd_args: Vec<OsString>,
+/// What one init owns, and no other.
+pub(super) struct Belongings {
+    pub(super) trees: Trees,
+    /// The end that the monitor listens to.
+    pub(super) link: Link,
+    /// The client's connection, which sshd gets.
+    pub(super) socket: OwnedFd,
+    /// Where sshd writes its log.
+    pub(super) log: OwnedFd,
 }
 
 /// How long programs have to end when sshd has, so that rsync clears its temporary files away.
@@ -67,42 +68,45 @@ const CORE_BYTES: u64 = 1;
 const OOM_SCORE: &str = "500";
 
 /// Runs init; returns its exit code.
-pub(crate) fn run(start: Start<'_>) -> i32 {
-    let Start { service, isolation, ids, bounds, trees, link, socket, log, sshd_args } = start;
-    let ready = || -> Result<(SignalFd, File)> {
-        let children = SignalFd::new(&[Signal::CHILD]).step("signals")?;
-        // Else the client's files would get the modes that suit whoever has started the jail.
-        umask(Mode::from_raw_mode(0o022));
-        // Not fatal: a server in a container may not allow it.
-        let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
-        // The listener's, which a session in compat isolation could read.
-        let _ = forget_environment();
-        if let Some(Err(error)) = bounds.cgroup.as_ref().map(Cgroup::enter) {
-            let _ = link.send(&Message::Warning(format!(
-                "this session is outside of the jail's bounds of memory and processes: {error}"
-            )));
-        }
-        enter_namespaces(service)?;
-        let owner = Owner(ids.map_or(0, IdRange::base));
-        if !root::enter(&service.jail, &trees, owner)? {
-            let _ = link.send(&Message::Warning(
-                "the client has put something else in the place of var/backup: this session has /data only"
-                    .into(),
-            ));
-        }
-        give_up_power(isolation, ids, bounds)?;
-        // The lock on the runtime stays; the mounts are attached and need no descriptor.
-        Ok((children, trees.runtime))
-    };
-    let (children, _runtime) = match ready() {
-        Ok(ready) => ready,
+pub(super) fn run(blueprint: &Blueprint<'_>, belongings: Belongings) -> i32 {
+    let Belongings { trees, link, socket, log } = belongings;
+    let (children, _runtime) = match make_sandbox(blueprint, trees, &link) {
+        Ok(made) => made,
         Err(error) => return fail(&link, &error.to_string()),
     };
-    match fork(|| start_sshd(&link, socket, log, &sshd_args)) {
+    match fork(|| start_sshd(&link, socket, log, &blueprint.sshd_arguments)) {
         // Socket and log were moved into the closure, so init has closed them by now.
         Ok(sshd) => watch(&link, &children, sshd),
         Err(error) => fail(&link, &format!("cannot make the sandbox: fork: {error}")),
     }
+}
+
+/// Makes the sandbox around the calling process. Returns what tells of ended children, and the lock on the
+/// runtime, which is held as long as init lives: the mounts are attached and need no descriptor.
+fn make_sandbox(blueprint: &Blueprint<'_>, trees: Trees, link: &Link) -> Result<(SignalFd, File)> {
+    let Blueprint { served: ServedJail { jail, .. }, isolation, ids, bounds, .. } = blueprint;
+    let children = SignalFd::new(&[Signal::CHILD]).step("signals")?;
+    // Else the client's files would get the modes that suit whoever has started the jail.
+    umask(Mode::from_raw_mode(0o022));
+    // Not fatal: a server in a container may not allow it.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    // The listener's, which a session in compat isolation could read.
+    let _ = forget_environment();
+    if let Some(Err(error)) = bounds.cgroup.as_ref().map(Cgroup::enter) {
+        let _ = link.send(&Message::Warning(format!(
+            "this session is outside of the jail's bounds of memory and processes: {error}"
+        )));
+    }
+    enter_namespaces(jail)?;
+    let owner = Owner(ids.map_or(0, IdRange::base));
+    if !root::enter(jail, &trees, owner)? {
+        let _ = link.send(&Message::Warning(
+            "the client has put something else in the place of var/backup: this session has /data only"
+                .into(),
+        ));
+    }
+    give_up_power(*isolation, *ids, bounds)?;
+    Ok((children, trees.runtime))
 }
 
 fn fail(link: &Link, why: &str) -> i32 {
@@ -112,10 +116,10 @@ fn fail(link: &Link, why: &str) -> i32 {
 
 /// Still root on the server: the namespaces belong to the server's user namespace, so that no
 /// capability in the jail's own counts for them.
-fn enter_namespaces(service: &Service) -> Result<()> {
+fn enter_namespaces(jail: &Jail) -> Result<()> {
     let kinds = [Namespace::Mount, Namespace::Net, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup];
     unshare(&kinds).step("new namespaces")?;
-    rustix::system::sethostname(service.jail.name().as_str().as_bytes()).step("host name")
+    rustix::system::sethostname(jail.name().as_str().as_bytes()).step("host name")
 }
 
 /// What a session may do: keep files as any user, and what sshd needs to log somebody in.
@@ -167,21 +171,21 @@ fn give_up_power(isolation: Isolation, ids: Option<&IdRange>, bounds: &Bounds) -
     // its memory to the jail.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("dumpable")?;
     set_parent_process_death_signal(Some(Signal::KILL)).step("death signal")?;
-    seccomp::install(&filter::refusals(isolation)).step("seccomp")
+    seccomp::install(&filter::confinement(isolation)).step("seccomp")
 }
 
 /// The child that becomes sshd. Only this one is watched: were init watched too and its monitor
 /// dead, nobody would let init exit.
-fn start_sshd(link: &Link, socket: OwnedFd, log: OwnedFd, args: &[OsString]) -> i32 {
+fn start_sshd(link: &Link, socket: OwnedFd, log: OwnedFd, arguments: &[OsString]) -> i32 {
     let become_sshd = || -> Result<std::io::Error> {
         let _ = setsid();
         let output = socket.try_clone().step("socket")?;
         let notifications =
-            seccomp::install_with_notifications(&filter::notifications()).step("seccomp notifications")?;
+            seccomp::install_with_notifications(&filter::program_watch()).step("seccomp notifications")?;
         link.send(&Message::Notifications(notifications)).step("link")?;
         close_on_exec_from_3().step("descriptors")?;
         Ok(Command::new(sshd::PROGRAM)
-            .args(args)
+            .args(arguments)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::from(socket))

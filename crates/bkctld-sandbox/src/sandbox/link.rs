@@ -13,7 +13,7 @@ use rustix::net::{
 /// The longest text of a message, in bytes.
 const LIMIT: usize = 2048;
 
-/// A message.
+/// What one of the two tells the other; each variant says which.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Init: the descriptor that reports programs, which are about to start.
@@ -31,7 +31,7 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// One end.
+/// One end of it, of which each of the two holds its own.
 #[derive(Debug)]
 pub(crate) struct Link(OwnedFd);
 

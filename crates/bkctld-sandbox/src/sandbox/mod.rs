@@ -1,8 +1,9 @@
-//! Making the sandbox of one connection.
+//! What a session runs in: made for one connection, and gone with it.
 
 pub(crate) mod filter;
 mod init;
 pub(crate) mod link;
+pub(crate) mod log_lines;
 pub(crate) mod root;
 pub(crate) mod selftest;
 pub(crate) mod sshd;
@@ -21,16 +22,26 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_se
 use self::link::Link;
 use self::root::Step;
 use self::trees::Trees;
-use crate::Service;
 use crate::bounds::Bounds;
 use crate::bounds::id_range::IdRange;
+use crate::served::ServedJail;
+
+/// What the sandboxes of a jail are made by, until a reload changes it.
+pub(crate) struct Blueprint<'a> {
+    pub(crate) served: &'a ServedJail,
+    pub(crate) isolation: Isolation,
+    /// The ids that users of the jail have on the server; none where they are the server's own.
+    pub(crate) ids: Option<&'a IdRange>,
+    pub(crate) bounds: &'a Bounds,
+    pub(crate) sshd_arguments: Vec<OsString>,
+}
 
 /// A sandbox that runs, from the monitor's side.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     init: Pid,
     pidfd: OwnedFd,
-    /// To init.
+    /// The end that init listens to.
     pub(crate) link: Link,
     /// The standard error of sshd.
     pub(crate) log: OwnedFd,
@@ -40,15 +51,8 @@ impl Sandbox {
     /// Starts sshd on this socket. If this fails later, the reason arrives over the link.
     ///
     /// The calling process can do this once: it makes the PID namespace of its children.
-    pub(crate) fn start(
-        service: &Service,
-        isolation: Isolation,
-        ids: Option<&IdRange>,
-        bounds: &Bounds,
-        socket: OwnedFd,
-        sshd_args: Vec<OsString>,
-    ) -> Result<Sandbox> {
-        let trees = Trees::take(service, ids.map(IdRange::namespace))?;
+    pub(crate) fn start(blueprint: &Blueprint<'_>, socket: OwnedFd) -> Result<Sandbox> {
+        let trees = Trees::take(blueprint.served, blueprint.ids.map(IdRange::namespace))?;
         let (link, init_link) = Link::pair().step("socket pair")?;
         let (log, sshd_log) = pipe_with(PipeFlags::CLOEXEC).step("pipe")?;
         rustix::io::ioctl_fionbio(&log, true).step("pipe")?;
@@ -58,17 +62,7 @@ impl Sandbox {
         let mut ours = Some((link, log));
         let init = fork(|| {
             ours.take();
-            init::run(init::Start {
-                service,
-                isolation,
-                ids,
-                bounds,
-                trees,
-                link: init_link,
-                socket,
-                log: sshd_log,
-                sshd_args,
-            })
+            init::run(blueprint, init::Belongings { trees, link: init_link, socket, log: sshd_log })
         })
         .step("fork")?;
         let pidfd = pidfd_open(init, PidfdFlags::empty()).step("pidfd")?;

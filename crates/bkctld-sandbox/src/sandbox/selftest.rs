@@ -12,13 +12,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, waitpid};
 
-use super::Sandbox;
 use super::link::Message;
-use super::sshd::{self, Lines};
-use crate::bounds::Bounds;
-use crate::bounds::id_range::IdRange;
+use super::log_lines::LogLines;
+use super::{Blueprint, Sandbox};
 use crate::wait::{self, Happened};
-use crate::{ListenerConfig, Service};
 
 /// What the test waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SILENT: &str = "sshd does not serve this jail";
 
 /// Starts and ends one sandbox. Runs in a child, because a process can make only one.
-pub(crate) fn run(
-    service: &Service,
-    config: &ListenerConfig,
-    ids: Option<&IdRange>,
-    bounds: &Bounds,
-) -> Result<()> {
+pub(crate) fn run(blueprint: &Blueprint<'_>) -> Result<()> {
     let broken = |error: std::io::Error| Error::Refused(format!("cannot test the sandbox: {error}"));
     let (words, child_words) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| broken(error.into()))?;
     let child = fork(move || {
-        let Err(why) = hear_banner(service, config, ids, bounds) else { return 0 };
+        let Err(why) = hear_banner(blueprint) else { return 0 };
         // Below the size of a pipe's buffer, so this does not wait.
         let _ = rustix::io::write(&child_words, &why.as_bytes()[..why.len().min(2000)]);
         1
@@ -63,17 +55,10 @@ pub(crate) fn run(
     }
 }
 
-fn hear_banner(
-    service: &Service,
-    config: &ListenerConfig,
-    ids: Option<&IdRange>,
-    bounds: &Bounds,
-) -> std::result::Result<(), String> {
+fn hear_banner(blueprint: &Blueprint<'_>) -> std::result::Result<(), String> {
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| error.to_string())?;
-    let args = sshd::args(&service.sshd_config, &config.allowed, config.log_level.as_deref());
-    let sandbox = Sandbox::start(service, config.isolation, ids, bounds, there, args)
-        .map_err(|error| error.to_string())?;
+    let sandbox = Sandbox::start(blueprint, there).map_err(|error| error.to_string())?;
     let heard = wait_for_banner(&sandbox, here.as_fd());
     sandbox.end();
     let Err(mut why) = heard else { return Ok(()) };
@@ -87,7 +72,7 @@ fn hear_banner(
 fn log_lines(sandbox: &Sandbox) -> Vec<String> {
     let mut buffer = [0; 2048];
     let len = rustix::io::read(&sandbox.log, &mut buffer).unwrap_or(0);
-    let mut lines = Lines::default();
+    let mut lines = LogLines::default();
     let mut shown = Vec::new();
     let mut each = |line: &[u8]| shown.push(printable(line).into_owned());
     lines.take(&buffer[..len], &mut each);

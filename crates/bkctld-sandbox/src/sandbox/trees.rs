@@ -14,7 +14,7 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags, ResolveFlags, flock, mkdirat
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
-use crate::Service;
+use crate::served::ServedJail;
 
 /// The mounts of one session.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ const PROGRAMS: Attributes = Attributes { read_only: true, nosuid: true, nodev: 
 
 impl Trees {
     /// Takes the mounts, their owners shifted into this user namespace.
-    pub(crate) fn take(service: &Service, ids: Option<BorrowedFd<'_>>) -> Result<Trees> {
-        let jail = &service.jail;
+    pub(crate) fn take(served: &ServedJail, ids: Option<BorrowedFd<'_>>) -> Result<Trees> {
+        let jail = &served.jail;
         let dir = openat(CWD, jail.dir(), DIR | OFlags::NOFOLLOW, Mode::empty())
             .context("cannot open", jail.dir())?;
         let part = |name: &str, attributes| {
@@ -44,8 +44,9 @@ impl Trees {
             let part = beneath(dir.as_fd(), name).map_err(|error| missing(jail, &path, error))?;
             take(part.as_fd(), &path, attributes, ids)
         };
-        let runtime = open_runtime(service)?;
-        let usr_path = service.runtime.join("usr");
+        let runtime_path = served.runtime();
+        let runtime = open_runtime(jail, &runtime_path)?;
+        let usr_path = runtime_path.join("usr");
         let usr = beneath(runtime.as_fd(), "usr").map_err(|error| missing(jail, &usr_path, error))?;
         let backup = backup_mount_point(&dir).then(|| part("data", CLIENT_DATA)).transpose()?;
         Ok(Trees {
@@ -109,15 +110,14 @@ fn take(
 }
 
 /// Opens the runtime that `current` names now, and locks it.
-fn open_runtime(service: &Service) -> Result<File> {
-    let path = &service.runtime;
+fn open_runtime(jail: &Jail, path: &Path) -> Result<File> {
     let runtime = File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Refused(format!(
             "there is no runtime at {}: run `bkctld update {}`",
             text::path(path),
-            service.jail.name()
+            jail.name()
         )),
-        _ => Error::Io { doing: "cannot open", path: path.clone(), source: error },
+        _ => Error::Io { doing: "cannot open", path: path.into(), source: error },
     })?;
     flock(&runtime, FlockOperation::LockShared).context("cannot lock", path)?;
     Ok(runtime)

@@ -88,7 +88,9 @@ fn other_ports(jail: &Jail, parts: &mut Parts) {
     }
     // A file that cannot be read is reported elsewhere: its jail is off, or its last reload has failed.
     for listen in SshdConfig::read(jail).and_then(|config| config.other_ports()).unwrap_or_default() {
-        let text = format!("ListenAddress {listen} in its sshd_config has no effect: the jail listens on its one port, that of Port");
+        let text = format!(
+            "ListenAddress {listen} in its sshd_config has no effect: the jail listens on its one port, that of Port"
+        );
         parts.add_of_jail("listen-address", Severity::Warning, jail, text);
     }
 }

@@ -32,7 +32,7 @@ const LAST_KNOWN: u32 = nr::__NR_removexattrat;
 const NEW_NAMESPACE: u32 =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
-/// Refused whatever the arguments.
+/// Calls that are refused whatever their arguments are.
 const NEVER: &[u32] = &[
     // Mounts. The old calls need a capability that full isolation does not leave; compat does.
     nr::__NR_mount,
@@ -94,7 +94,7 @@ const NEVER: &[u32] = &[
     nr::__NR_adjtimex,
 ];
 
-/// Refused whatever the arguments, on machines that have them.
+/// Calls that are refused likewise, on machines that have them.
 #[cfg(target_arch = "x86_64")]
 const NEVER_HERE: &[u32] = &[
     nr::__NR_iopl,
@@ -132,8 +132,8 @@ const IO_REAL_TIME: &[u32] = &[1 << 13];
 /// The limit of core files, which `init` has set.
 const RLIMIT_CORE: u32 = 4;
 
-/// The filter of everything in the sandbox.
-pub(crate) fn refusals(isolation: Isolation) -> Vec<Instruction> {
+/// The filter of every process in the sandbox.
+pub(crate) fn confinement(isolation: Isolation) -> Vec<Instruction> {
     let mut program = Assembler::knowing_up_to(LAST_KNOWN);
     for &number in NEVER.iter().chain(NEVER_HERE) {
         program.refuse(number, EPERM);
@@ -157,8 +157,8 @@ pub(crate) fn refusals(isolation: Isolation) -> Vec<Instruction> {
     program.finish()
 }
 
-/// The filter that tells the monitor of programs that start and end.
-pub(crate) fn notifications() -> Vec<Instruction> {
+/// The filter that has the monitor look at each program that starts or ends.
+pub(crate) fn program_watch() -> Vec<Instruction> {
     let mut program = Assembler::any();
     for number in WATCHED {
         program.on(number, &[ret(RET_USER_NOTIF)]);
@@ -173,7 +173,7 @@ const WATCHED: [u32; 3] = [nr::__NR_execve, nr::__NR_execveat, nr::__NR_exit_gro
 pub(crate) enum Watched {
     /// `execve`, with the address of the arguments.
     Exec(u64),
-    /// `exit_group`, with the status.
+    /// `exit_group`, with the status that the program ends with.
     Exit(u8),
 }
 
@@ -221,7 +221,7 @@ mod tests {
     fn judge(isolation: Isolation, number: u32, args: &[u64]) -> Result<(), u32> {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
-        match verdict(&refusals(isolation), AUDIT_ARCH, number, all) {
+        match verdict(&confinement(isolation), AUDIT_ARCH, number, all) {
             RET_ALLOW => Ok(()),
             errno => Err(errno & 0xffff),
         }
@@ -297,12 +297,12 @@ mod tests {
 
     #[test]
     fn another_architecture_has_no_system_calls() {
-        assert_eq!(verdict(&refusals(Isolation::Full), 0x4000_0003, 1, [0; 6]), RET_ERRNO | ENOSYS);
+        assert_eq!(verdict(&confinement(Isolation::Full), 0x4000_0003, 1, [0; 6]), RET_ERRNO | ENOSYS);
     }
 
     #[test]
     fn the_monitor_is_told_of_programs_and_of_nothing_else() {
-        let program = notifications();
+        let program = program_watch();
         for number in 0..=LAST_KNOWN {
             let expected = if WATCHED.contains(&number) { RET_USER_NOTIF } else { RET_ALLOW };
             assert_eq!(verdict(&program, AUDIT_ARCH, number, [0; 6]), expected);

@@ -1,6 +1,7 @@
 //! Properties of everything that may come out of sshd's log pipe.
 
 use super::*;
+use crate::sandbox::log_lines::{LINE_LIMIT, LogLines};
 
 pub(crate) fn hold(bytes: &[u8]) {
     let whole = lines(bytes, bytes.len());
@@ -18,7 +19,7 @@ pub(crate) fn hold(bytes: &[u8]) {
 }
 
 fn lines(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
-    let (mut lines, mut seen) = (Lines::default(), Vec::new());
+    let (mut lines, mut seen) = (LogLines::default(), Vec::new());
     for piece in bytes.chunks(piece.max(1)) {
         lines.take(piece, |line| seen.push(line.to_vec()));
     }
