@@ -13,15 +13,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use linux_raw_sys::btrfs as raw;
-use linux_raw_sys::general::BTRFS_SUPER_MAGIC;
 use linux_raw_sys::ioctl::{
     BTRFS_IOC_FS_INFO, BTRFS_IOC_GET_SUBVOL_INFO, BTRFS_IOC_SNAP_CREATE_V2, BTRFS_IOC_SNAP_DESTROY,
     BTRFS_IOC_SNAP_DESTROY_V2, BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_SUBVOL_GETFLAGS, BTRFS_IOC_SUBVOL_SETFLAGS,
 };
-use rustix::fs::{FileType, fstat, fstatfs};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl};
 
+use crate::filesystem::{self, Kind};
 use search::children_of;
 
 /// The inode number of the root directory of every subvolume.
@@ -35,7 +35,7 @@ const NAME_MAX: usize = 255;
 
 /// Whether the descriptor is of a file or directory on btrfs.
 pub fn is_btrfs(fd: impl AsFd) -> io::Result<bool> {
-    Ok(fstatfs(fd)?.f_type as u64 & 0xffff_ffff == u64::from(BTRFS_SUPER_MAGIC))
+    Ok(filesystem::kind(fd)? == Kind::BTRFS)
 }
 
 /// Whether the descriptor is of the root directory of a subvolume. (Inode 256 alone means nothing:

@@ -6,15 +6,15 @@ use std::io;
 /// A moment of the server's local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
-    /// The year.
+    /// The year, with all of its four digits.
     pub year: i16,
-    /// The month, from 1.
+    /// The month, 1 to 12.
     pub month: i8,
     /// The day of the month, from 1.
     pub day: i8,
-    /// The hour, from 0.
+    /// The hour, 0 to 23.
     pub hour: i8,
-    /// The minute.
+    /// The minute, 0 to 59.
     pub minute: i8,
     /// The second; 60 in a leap second.
     pub second: i8,

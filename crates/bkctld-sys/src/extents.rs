@@ -26,11 +26,11 @@ const AT_ONCE: usize = 64;
 pub struct Extent {
     /// Its place on the file system's device, in bytes.
     pub start: u64,
-    /// In bytes.
+    /// How long it is, in bytes.
     pub len: u64,
 }
 
-/// `struct fiemap_extent`.
+/// `struct fiemap_extent` of linux/fiemap.h.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct RawExtent {
@@ -42,7 +42,7 @@ struct RawExtent {
     reserved: [u32; 3],
 }
 
-/// `struct fiemap`.
+/// `struct fiemap` of linux/fiemap.h, with room for extents behind it.
 #[repr(C)]
 struct Request {
     start: u64,

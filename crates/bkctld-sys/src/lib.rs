@@ -4,6 +4,7 @@
 pub mod btrfs;
 pub mod clock;
 pub mod extents;
+pub mod filesystem;
 pub mod mount;
 pub mod namespace;
 pub mod net;

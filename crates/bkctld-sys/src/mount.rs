@@ -11,13 +11,13 @@ use linux_raw_sys::general::{
 /// What a mount forbids, whatever is stored on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// Writing.
+    /// Writing, to whoever has the right otherwise.
     pub read_only: bool,
     /// That set-user-id bits and file capabilities count.
     pub nosuid: bool,
-    /// Opening devices.
+    /// Opening the devices that device nodes stand for.
     pub nodev: bool,
-    /// Starting programs.
+    /// Starting programs that are stored on it.
     pub noexec: bool,
 }
 

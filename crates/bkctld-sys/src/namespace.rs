@@ -4,22 +4,22 @@ use std::io;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-/// A kind of namespace.
+/// What a process can have apart from the server, one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Namespace {
     /// User and group ids, and what capabilities count for.
     User,
     /// Process ids; takes effect for the children of the caller, the first of which is process 1.
     Pid,
-    /// Mounts.
+    /// Mounts, and with them which files there are.
     Mount,
     /// Network devices, addresses and abstract sockets.
     Net,
     /// System V IPC and POSIX message queues.
     Ipc,
-    /// Host name.
+    /// The host name and the NIS domain.
     Uts,
-    /// The view of cgroups.
+    /// Where the tree of cgroups seems to begin.
     Cgroup,
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// Bytes of one connection, without headers and repetitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByteCounts {
-    /// Received from the peer.
+    /// What the peer has sent, and arrived in order.
     pub received: u64,
     /// Sent to the peer, which acknowledged them.
     pub acknowledged: u64,

@@ -7,13 +7,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Instruction {
-    /// Operation.
+    /// The operation, as linux/bpf_common.h numbers it.
     pub code: u16,
     /// Instructions to skip when a comparison holds.
     pub if_true: u8,
     /// Instructions to skip when it does not.
     pub if_false: u8,
-    /// Operand.
+    /// The operand: a constant or an offset.
     pub k: u32,
 }
 
@@ -61,7 +61,7 @@ pub struct Notification {
     pub pid: i32,
     /// The number of the call.
     pub number: i32,
-    /// Its arguments.
+    /// Its arguments, as they are in the registers.
     pub args: [u64; 6],
 }
 

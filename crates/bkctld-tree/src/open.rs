@@ -1,12 +1,13 @@
-//! Opening and listing one directory.
+//! Opening what is in a directory, by name, and never anything else than what is in it.
 
 use std::ffi::CStr;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, fstat, openat, openat2, seek};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
+
+use crate::stat::file_type;
 
 /// What the kernel must refuse on the way to a name below a directory: links of any kind, ways out
 /// of the directory, and other mounts (`EXDEV`; a btrfs subvolume is no other mount).
@@ -29,7 +30,10 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOATIME)
     .union(OFlags::CLOEXEC);
 
-const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const HOLD: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The longest path that is opened at once, in bytes: below the kernel's `PATH_MAX`.
+const PATH_PIECE: usize = 4000;
 
 /// How often `EAGAIN`, which `openat2` returns when a rename elsewhere in the system overlaps, is
 /// tried again.
@@ -42,26 +46,21 @@ pub fn open_dir(at: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
     resolve(at, name.to_bytes(), DIR)
 }
 
-/// As [`open_dir`], for a path of several components; it must be shorter than `PATH_MAX`.
-pub fn open_dir_path(at: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
-    resolve(at, path, DIR)
-}
-
 /// Opens the regular file `name` (one component) below `at` for reading, without a trace in its atime.
 ///
 /// Errors: those of [`open_held`]; `ELOOP` when it is a link, `EXDEV` when it is a mount point.
 pub fn open_file(at: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
-    open_held(resolve(at, name.to_bytes(), LOOK)?)
+    open_held(resolve(at, name.to_bytes(), HOLD)?)
 }
 
-/// Opens for reading what [`look`] took hold of, if it is a regular file. Anything else is never opened:
+/// Opens for reading what [`hold`] took hold of, if it is a regular file. Anything else is never opened:
 /// to open a device can do something (rewind a tape, arm a watchdog), and where there was a file a moment
 /// ago a client in compat isolation can put one. Never blocks.
 ///
 /// Errors: `ENXIO` when it is no regular file, `EWOULDBLOCK` when another process holds a lease on it.
 pub fn open_held(held: impl AsFd) -> io::Result<OwnedFd> {
     let held = held.as_fd();
-    if FileType::from_raw_mode(fstat(held)?.st_mode) != FileType::RegularFile {
+    if file_type(&fstat(held)?) != FileType::RegularFile {
         return Err(Errno::NXIO.into());
     }
     // By its name in /proc, which leads to this very inode whatever has its own name by now.
@@ -79,8 +78,8 @@ pub fn open_held(held: impl AsFd) -> io::Result<OwnedFd> {
 /// block. Other mounts may lie on the way, since only an administrator can have put them there.
 ///
 /// Errors: `ELOOP` when there is a link on the way, `ENOTDIR`, `ENOENT`.
-pub fn look(at: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
-    resolve_in(at, path, LOOK, BENEATH.difference(ResolveFlags::NO_XDEV))
+pub fn hold(at: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
+    resolve_in(at, path, HOLD, BENEATH.difference(ResolveFlags::NO_XDEV))
 }
 
 fn resolve(at: impl AsFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
@@ -97,82 +96,25 @@ fn resolve_in(at: impl AsFd, path: &[u8], flags: OFlags, how: ResolveFlags) -> i
     Err(Errno::AGAIN.into())
 }
 
-/// The names in a directory, without `.` and `..`.
-#[derive(Debug, Default)]
-pub struct Listing {
-    // One allocation for all names, each with its NUL: a directory may hold millions.
-    names: Vec<u8>,
-    entries: Vec<Item>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Item {
-    ino: u64,
-    at: usize,
-    len: u16,
-    kind: FileType,
-}
-
-/// One name of a [`Listing`].
-#[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
-    /// The name, one component.
-    pub name: &'a CStr,
-    /// The type as the directory has it; [`FileType::Unknown`] on file systems that do not tell.
-    pub kind: FileType,
-}
-
-impl Listing {
-    /// How many names there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The names from `from` to before `to`, in the order of their inodes.
-    pub fn range(&self, from: usize, to: usize) -> impl Iterator<Item = Entry<'_>> {
-        self.entries[from..to.min(self.entries.len())].iter().map(|item| Entry {
-            name: CStr::from_bytes_until_nul(&self.names[item.at..item.at + usize::from(item.len)])
-                .unwrap_or_default(),
-            kind: item.kind,
-        })
-    }
-}
-
-/// Lists an open directory, in the order of the inodes, which is the order in which most file
-/// systems keep them on disk: touching the entries in the directory's own order (a hash's, on ext4)
-/// would jump about.
-pub fn list(dir: impl AsFd) -> io::Result<Listing> {
-    // Another descriptor of the same opening may have listed it before.
-    seek(dir.as_fd(), SeekFrom::Start(0))?;
-    let mut listing = Listing::default();
-    let mut buffer = [MaybeUninit::uninit(); 32 << 10];
-    let mut raw = RawDir::new(dir.as_fd(), &mut buffer);
-    while let Some(entry) = raw.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes_with_nul();
-        if matches!(name, b".\0" | b"..\0") {
-            continue;
+/// Opens a directory by names, one below the other, that together may be longer than the kernel takes
+/// at once.
+pub fn open_dir_below(base: impl AsFd, names: &[&CStr]) -> io::Result<OwnedFd> {
+    let mut reached: Option<OwnedFd> = None;
+    let mut names = names.iter().peekable();
+    while names.peek().is_some() {
+        let mut piece = Vec::new();
+        while let Some(name) =
+            names.next_if(|name| piece.is_empty() || piece.len() + 1 + name.to_bytes().len() <= PATH_PIECE)
+        {
+            if !piece.is_empty() {
+                piece.push(b'/');
+            }
+            piece.extend_from_slice(name.to_bytes());
         }
-        let len = u16::try_from(name.len()).map_err(|_| io::Error::from(Errno::NAMETOOLONG))?;
-        listing.entries.push(Item {
-            ino: entry.ino(),
-            at: listing.names.len(),
-            len,
-            kind: entry.file_type(),
-        });
-        listing.names.extend_from_slice(name);
-        // A directory can have millions.
-        if listing.entries.len().is_multiple_of(1024) {
-            crate::pass();
-        }
+        let from = reached.as_ref().map_or(base.as_fd(), AsFd::as_fd);
+        reached = Some(resolve(from, &piece, DIR)?);
     }
-    listing.entries.sort_unstable_by_key(|item| item.ino);
-    Ok(listing)
+    reached.ok_or_else(|| Errno::NOENT.into())
 }
 
 #[cfg(test)]

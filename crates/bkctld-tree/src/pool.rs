@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use crate::turns::{Share, Turns, aside, pass};
+use crate::turns::{Share, Turns, give_way, wait_aside};
 
 /// How long a thread that found nothing to do stays for more.
 const STAY: Duration = Duration::from_millis(2);
@@ -31,7 +31,7 @@ struct Pool<T> {
 /// newest task is taken first: a tree is walked in depth, so that what is open and what waits stays
 /// small.
 pub fn work<T: Send>(threads: NonZeroUsize, first: T, task: impl Fn(T, &mut Vec<T>) + Sync) {
-    let Some(share) = Share::of_this_thread() else {
+    let Some(share) = Share::current() else {
         // Nobody else is there.
         return Turns::new(threads).take_part(|| work(threads, first, task));
     };
@@ -66,21 +66,21 @@ impl<T: Send> Pool<T> {
                     }
                 }
                 self.perform(next, task, &mut found);
-                pass();
+                give_way();
             } else if state.busy == 0 {
                 return;
             } else {
                 drop(state);
                 // Only others have something to do.
                 let idle = |state: &mut State<T>| state.stack.is_empty() && state.busy > 0;
-                aside(|| drop(self.changed.wait_while(self.lock(), idle)));
+                wait_aside(|| drop(self.changed.wait_while(self.lock(), idle)));
             }
         }
     }
 
     /// Works as long as there is something to do and no other tree needs the turn.
     fn help(&self, task: &(impl Fn(T, &mut Vec<T>) + Sync)) {
-        let _seat = self.share.sit();
+        let _enlisted = self.share.enlist();
         let mut found = Vec::new();
         loop {
             let idle = |state: &mut State<T>| state.stack.is_empty() && state.busy > 0;

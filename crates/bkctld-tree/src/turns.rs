@@ -35,14 +35,14 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     free: usize,
-    trees: Vec<Tree>,
+    trees: Vec<Account>,
     waiting: Vec<Waiting>,
     tickets: u64,
 }
 
 /// What one tree has had.
 #[derive(Debug)]
-struct Tree {
+struct Account {
     /// By all its threads together, up to `since`.
     had: Duration,
     since: Instant,
@@ -61,7 +61,7 @@ struct Waiting {
 
 /// One tree's part in the turns.
 #[derive(Clone, Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     turns: Arc<Shared>,
     tree: usize,
 }
@@ -78,7 +78,7 @@ thread_local! {
 }
 
 impl Turns {
-    /// So many at once.
+    /// Turns of which so many threads can have one at once.
     pub fn new(at_once: NonZeroUsize) -> Turns {
         let state = State { free: at_once.get(), trees: Vec::new(), waiting: Vec::new(), tickets: 0 };
         Turns(Arc::new(Shared { state: Mutex::new(state), parts: AtomicUsize::new(0) }))
@@ -86,11 +86,11 @@ impl Turns {
 
     /// Waits for a turn and acts, for another tree than all so far. What walks trees in `act` shares the
     /// turns with the others. Whatever `act` waits for, it waits with a turn in its hand, unless it does so
-    /// [`aside`].
+    /// [`wait_aside`].
     pub fn take_part<T>(&self, act: impl FnOnce() -> T) -> T {
         let tree = {
             let mut state = self.0.lock();
-            state.trees.push(Tree {
+            state.trees.push(Account {
                 had: Duration::ZERO,
                 since: Instant::now(),
                 at_work: 0,
@@ -101,23 +101,23 @@ impl Turns {
         let share = Share { turns: self.0.clone(), tree };
         let _part = Part::begin(&self.0);
         share.wait();
-        let _seat = share.sit();
+        let _enlisted = share.enlist();
         act()
     }
 }
 
 /// Lets other trees have their turn, where this thread's has had more than they. To be called often in
 /// long work, and with no lock held.
-pub fn pass() {
+pub fn give_way() {
     with_worker(|worker| {
-        if worker.is_to_look() && worker.share.give_way() {
+        if worker.is_to_look() && worker.share.hand_over() {
             worker.share.wait();
         }
     });
 }
 
 /// Waits for something that other threads or the disk do, and lets others work meanwhile. With no lock held.
-pub fn aside<T>(wait: impl FnOnce() -> T) -> T {
+pub fn wait_aside<T>(wait: impl FnOnce() -> T) -> T {
     let _back = with_worker(|worker| {
         worker.share.give_back();
         worker.has_turn.set(false);
@@ -159,9 +159,9 @@ fn with_worker<T>(act: impl FnOnce(&Worker) -> T) -> Option<T> {
 }
 
 /// Gives the calling thread's turn back when it is dropped.
-pub(super) struct Seat(Option<Worker>);
+pub(crate) struct Enlisted(Option<Worker>);
 
-impl Drop for Seat {
+impl Drop for Enlisted {
     fn drop(&mut self) {
         let worker = WORKER.with(|worker| worker.replace(self.0.take()));
         if let Some(worker) = worker
@@ -184,19 +184,19 @@ impl Worker {
 
 impl Share {
     /// That of the calling thread's tree.
-    pub(super) fn of_this_thread() -> Option<Share> {
+    pub(crate) fn current() -> Option<Share> {
         with_worker(|worker| worker.share.clone())
     }
 
-    /// Makes the calling thread, which has a turn, one of the tree's.
-    pub(super) fn sit(&self) -> Seat {
+    /// Makes the calling thread, which has a turn, one of the tree's, until what this gives is dropped.
+    pub(crate) fn enlist(&self) -> Enlisted {
         let looked = Cell::new(Instant::now());
         let worker = Worker { share: self.clone(), has_turn: Cell::new(true), looked };
-        Seat(WORKER.with(|before| before.replace(Some(worker))))
+        Enlisted(WORKER.with(|before| before.replace(Some(worker))))
     }
 
     /// Takes a turn for another thread of the tree, if there is one that nobody has a better claim to.
-    pub(super) fn try_take(&self) -> bool {
+    pub(crate) fn try_take(&self) -> bool {
         let mut state = self.turns.lock();
         let now = state.settle();
         let mine = state.trees[self.tree].at_work;
@@ -210,8 +210,8 @@ impl Share {
         taken
     }
 
-    /// Waits for a turn.
-    pub(super) fn wait(&self) {
+    /// Waits for a turn, which the calling thread then has.
+    pub(crate) fn wait(&self) {
         let mut state = self.turns.lock();
         if state.free > 0 && state.waiting.is_empty() {
             state.settle();
@@ -227,8 +227,8 @@ impl Share {
         }
     }
 
-    /// Gives a turn back.
-    pub(super) fn give_back(&self) {
+    /// Gives a turn back: to a thread that waits, if one does.
+    pub(crate) fn give_back(&self) {
         let mut state = self.turns.lock();
         state.settle();
         state.trees[self.tree].at_work -= 1;
@@ -239,7 +239,7 @@ impl Share {
     }
 
     /// Gives the turn to a thread that waits, if its tree has had so much less. Whether it did.
-    fn give_way(&self) -> bool {
+    fn hand_over(&self) -> bool {
         let mut state = self.turns.lock();
         state.settle();
         let Some(next) = state.next() else { return false };
@@ -252,14 +252,14 @@ impl Share {
         true
     }
 
-    /// As [`pass`], for a thread that its tree can do without: where another tree has work for one and two
+    /// As [`give_way`], for a thread that its tree can do without: where another tree has work for one and two
     /// less at work, this one gives up its turn. Whether it goes on.
-    pub(super) fn stay(&self) -> bool {
+    pub(crate) fn stay(&self) -> bool {
         let goes_on = with_worker(|worker| {
             if !worker.is_to_look() {
                 return true;
             }
-            if self.give_way() {
+            if self.hand_over() {
                 self.wait();
             } else if self.is_ahead() {
                 self.give_back();
@@ -278,7 +278,7 @@ impl Share {
     }
 }
 
-impl Tree {
+impl Account {
     fn wants_more(&self, now: Instant) -> bool {
         self.wanted_more.is_some_and(|when| now.saturating_duration_since(when) < HOLDS)
     }
@@ -326,7 +326,7 @@ mod tests {
         let mut left = milliseconds;
         while left > 0 {
             std::thread::sleep(Duration::from_millis(1));
-            pass();
+            give_way();
             left -= 1;
         }
     }
@@ -373,7 +373,7 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let turns = &turns;
-            scope.spawn(move || turns.take_part(|| aside(|| told.recv().unwrap())));
+            scope.spawn(move || turns.take_part(|| wait_aside(|| told.recv().unwrap())));
             scope.spawn(move || turns.take_part(|| tell.send(()).unwrap()));
         });
         assert_eq!(turns.0.lock().free, 1);

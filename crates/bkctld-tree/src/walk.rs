@@ -1,45 +1,29 @@
 //! Looking at every name of a tree, in parallel, without changing anything.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::CStr;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use crate::{Listing, list, open_dir, open_dir_path, pass, work};
-
-/// How deep a walk goes: twice as deep as a path of the kernel's greatest length can say. A client
-/// could otherwise keep it busy for ever, since what is this deep is opened name by name.
-const MAX_DEPTH: usize = 4096;
-
-/// How many names one task looks at: those of a huge directory are shared among the threads.
-const CHUNK: usize = 4096;
-
-/// How many directories one walk keeps open between tasks. What is below others is opened again from
-/// the nearest that is open, so that no tree takes the descriptors that other walks need.
-const HELD: usize = 64;
-
-/// Every so many levels one is kept open all the same: what is opened again is never far from there,
-/// however deep a client's tree is.
-const STRIDE: usize = 64;
-
-/// The longest path that is opened at once, in bytes: below the kernel's `PATH_MAX`.
-const PATH_PIECE: usize = 4000;
+use crate::directory::Directory;
+use crate::listing::{Entry, Listing, list};
+use crate::open::{open_dir, open_dir_below};
+use crate::stat::file_type;
+use crate::traversal::{Entered, Found, Here, MAX_DEPTH, Traversal, traverse};
 
 /// One name that a walk came to.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub struct Name<'a> {
     /// The directory that it is in.
     pub dir: &'a OwnedFd,
-    /// The name.
+    /// The name itself, one component.
     pub name: &'a CStr,
-    /// What it is; of a link, the link itself.
+    /// What the kernel says of it; of a link, of the link itself.
     pub stat: &'a Stat,
 }
 
@@ -49,21 +33,21 @@ pub trait Visitor: Sync {
     /// for every name.
     type Tally: Default;
 
-    /// A name. What fails about it is given to [`Visitor::failed`].
-    fn name(&self, tally: &mut Self::Tally, found: &Found<'_>) -> io::Result<()>;
+    /// Looks at a name. What fails about it is given to [`Visitor::failed`].
+    fn name(&self, tally: &mut Self::Tally, name: &Name<'_>) -> io::Result<()>;
 
-    /// What was added up since the last time.
+    /// Takes what a thread has added up since the last time.
     fn add(&self, tally: Self::Tally);
 
     /// A directory below the top was opened; its names are not read yet.
     fn entered(&self, _path: impl FnOnce() -> PathBuf, _dir: &OwnedFd) {}
 
-    /// A name that could not be looked at, a directory that could not be read, or one too deep. What
-    /// vanishes meanwhile is no failure.
+    /// A name could not be looked at, a directory not be read, or one is too deep. What vanishes
+    /// meanwhile is no failure.
     fn failed(&self, path: PathBuf, error: io::Error);
 
     /// Whether the walk has lost its point.
-    fn stop(&self) -> bool {
+    fn stopped(&self) -> bool {
         false
     }
 }
@@ -71,223 +55,83 @@ pub trait Visitor: Sync {
 /// Has the visitor look at every name below the open directory, on this many threads. No link is
 /// followed and no mount point crossed; nested btrfs subvolumes are walked too.
 pub fn walk<V: Visitor>(top: OwnedFd, threads: NonZeroUsize, visitor: &V) {
-    let walk = Walk { visitor, free: Arc::new(AtomicUsize::new(HELD)) };
-    let top = Dir { parent: None, name: CString::default(), depth: 0, fd: Some(top), free: None };
-    work(threads, Task::Top(Arc::new(top)), |task, found| walk.run(task, found));
+    traverse(&Walk(visitor), Entered { handles: top, notes: (), help: () }, threads);
 }
 
-struct Walk<'v, V> {
-    visitor: &'v V,
-    /// How many directories more may be held open.
-    free: Arc<AtomicUsize>,
-}
+struct Walk<'v, V>(&'v V);
 
-enum Task {
-    Top(Arc<Dir>),
-    Enter(Arc<Dir>, CString),
-    Chunk(Arc<Dir>, Arc<Listing>, usize),
-}
+impl<V: Visitor> Traversal for Walk<'_, V> {
+    type Handles = OwnedFd;
+    type Notes = ();
+    type Help = ();
+    type Hint = ();
+    type Tally = V::Tally;
+    type Error = io::Error;
 
-/// A directory that subdirectories are still to be opened in.
-struct Dir {
-    parent: Option<Arc<Dir>>,
-    name: CString,
-    depth: usize,
-    fd: Option<OwnedFd>,
-    /// Where the descriptor is given back to.
-    free: Option<Arc<AtomicUsize>>,
-}
-
-impl<V: Visitor> Walk<'_, V> {
-    fn run(&self, task: Task, found: &mut Vec<Task>) {
-        if self.visitor.stop() {
-            return;
-        }
-        let outcome = match &task {
-            Task::Top(dir) => dir.with_fd(|fd| self.scan(dir, fd, found)).and_then(|done| done),
-            Task::Enter(parent, name) => self.enter(parent, name, found),
-            Task::Chunk(dir, listing, from) => dir.with_fd(|fd| {
-                self.look((dir, None), fd, listing, *from, &mut |name| enter(dir, name, found))
-            }),
-        };
-        match (outcome, task) {
-            (Ok(()), _) => {}
-            (Err(error), _) if vanished(&error) => {}
-            (Err(error), Task::Enter(parent, name)) => self.visitor.failed(parent.path_of(&name), error),
-            (Err(error), Task::Top(dir) | Task::Chunk(dir, ..)) => {
-                self.visitor.failed(dir.path_of(c""), error);
-            }
-        }
-    }
-
-    fn enter(&self, parent: &Arc<Dir>, name: &CStr, found: &mut Vec<Task>) -> io::Result<()> {
-        if parent.depth >= MAX_DEPTH {
+    fn enter(
+        &self,
+        parent: &Arc<Directory<OwnedFd, ()>>,
+        name: &CStr,
+        (): (),
+    ) -> io::Result<Option<Entered<Self>>> {
+        if parent.depth() >= MAX_DEPTH {
             return Err(io::Error::other(format!("more than {MAX_DEPTH} levels deep")));
         }
-        let fd = parent.with_fd(|above| open_dir(above, name))??;
-        self.visitor.entered(|| parent.path_of(name), &fd);
-        let listing = list(&fd)?;
-        let mut names = Vec::new();
-        if listing.len() <= CHUNK {
-            self.look((parent, Some(name)), &fd, &listing, 0, &mut |name| names.push(name.to_owned()));
-            if names.is_empty() {
-                return Ok(());
-            }
-        }
-        let depth = parent.depth + 1;
-        let free = self.free.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
-        let dir = Arc::new(Dir {
-            parent: Some(parent.clone()),
-            name: name.to_owned(),
-            depth,
-            fd: (free || depth.is_multiple_of(STRIDE)).then_some(fd),
-            free: free.then(|| self.free.clone()),
-        });
-        found.extend(names.into_iter().map(|name| Task::Enter(dir.clone(), name)));
-        self.share(&dir, listing, found);
-        Ok(())
+        let dir = open_dir(&*self.handles(parent)?, name)?;
+        self.0.entered(|| parent.path_of(name), &dir);
+        Ok(Some(Entered { handles: dir, notes: (), help: () }))
     }
 
-    fn scan(&self, dir: &Arc<Dir>, fd: &OwnedFd, found: &mut Vec<Task>) -> io::Result<()> {
-        let listing = list(fd)?;
-        if listing.len() <= CHUNK {
-            self.look((dir, None), fd, &listing, 0, &mut |name| enter(dir, name, found));
-        }
-        self.share(dir, listing, found);
-        Ok(())
+    // By now a client may have put another directory in its place: it is one of the same tree.
+    fn reopen(&self, _: &Directory<OwnedFd, ()>, above: &OwnedFd, names: &[&CStr]) -> io::Result<OwnedFd> {
+        open_dir_below(above, names)
     }
 
-    /// Cuts the names of a huge directory into tasks.
-    fn share(&self, dir: &Arc<Dir>, listing: Listing, found: &mut Vec<Task>) {
-        if listing.len() > CHUNK {
-            let listing = Arc::new(listing);
-            let starts = (0..listing.len()).step_by(CHUNK);
-            found.extend(starts.map(|from| Task::Chunk(dir.clone(), listing.clone(), from)));
-        }
+    fn list(&self, _: &Arc<Directory<OwnedFd, ()>>, dir: &OwnedFd) -> io::Result<Listing> {
+        list(dir)
     }
 
-    /// Looks at names of a directory; `at` is where that is, for messages: a directory, or a name in it.
-    fn look(
+    fn name(
         &self,
-        at: (&Dir, Option<&CStr>),
-        fd: &OwnedFd,
-        listing: &Listing,
-        from: usize,
-        enter: &mut dyn FnMut(&CStr),
-    ) {
-        let mut tally = V::Tally::default();
-        let failed = |name: &CStr, error: io::Error| {
-            // What is gone by now was never there.
-            if !vanished(&error) {
-                let (dir, name) =
-                    (at.0.path_of(at.1.unwrap_or_default()), OsStr::from_bytes(name.to_bytes()));
-                self.visitor.failed(dir.join(name), error);
-            }
-        };
-        for entry in listing.range(from, from + CHUNK) {
-            pass();
-            let stat = match statat(fd, entry.name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => stat,
-                Err(error) => {
-                    failed(entry.name, error.into());
-                    continue;
-                }
-            };
-            if let Err(error) =
-                self.visitor.name(&mut tally, &Found { dir: fd, name: entry.name, stat: &stat })
-            {
-                failed(entry.name, error);
-            }
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                enter(entry.name);
-            }
+        here: &Here<'_, Self>,
+        entry: Entry<'_>,
+        tally: &mut V::Tally,
+        found: &mut Found<'_, Self>,
+    ) -> io::Result<()> {
+        let stat = statat(here.handles, entry.name, AtFlags::SYMLINK_NOFOLLOW)?;
+        // Entered even if looking at it fails.
+        if file_type(&stat) == FileType::Directory {
+            found.enter(here.directory, entry.name.to_owned(), ());
         }
-        self.visitor.add(tally);
-    }
-}
-
-fn vanished(error: &io::Error) -> bool {
-    let error = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(error, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
-}
-
-fn enter(dir: &Arc<Dir>, name: &CStr, found: &mut Vec<Task>) {
-    found.push(Task::Enter(dir.clone(), name.to_owned()));
-}
-
-impl Dir {
-    /// Calls `act` with the directory's descriptor, opened again where it is not held. By then the
-    /// client may have put another directory in its place: it is one of the same tree.
-    fn with_fd<T>(&self, act: impl FnOnce(&OwnedFd) -> T) -> io::Result<T> {
-        let mut names = Vec::new();
-        let mut at = self;
-        let base = loop {
-            if let Some(fd) = &at.fd {
-                break fd;
-            }
-            names.push(at.name.as_c_str());
-            // The top holds its own.
-            at = at.parent.as_deref().ok_or(Errno::BADF)?;
-        };
-        if names.is_empty() {
-            return Ok(act(base));
-        }
-        names.reverse();
-        Ok(act(&open_dir_long(base, &names)?))
+        self.0.name(tally, &Name { dir: here.handles, name: entry.name, stat: &stat })
     }
 
-    fn path_of(&self, name: &CStr) -> PathBuf {
-        let mut names = vec![name];
-        let mut at = Some(self);
-        while let Some(dir) = at {
-            names.push(&dir.name);
-            at = dir.parent.as_deref();
-        }
-        names.iter().rev().map(|name| OsStr::from_bytes(name.to_bytes())).collect()
+    fn add(&self, _: &Directory<OwnedFd, ()>, tally: V::Tally) {
+        self.0.add(tally);
     }
-}
 
-// The chain of parents can be as long as the tree is deep: dropped one by one, not by recursion.
-impl Drop for Dir {
-    fn drop(&mut self) {
-        if let (Some(fd), Some(free)) = (self.fd.take(), self.free.take()) {
-            drop(fd);
-            free.fetch_add(1, Relaxed);
-        }
-        let mut next = self.parent.take();
-        while let Some(dir) = next {
-            next = Arc::into_inner(dir).and_then(|mut dir| dir.parent.take());
-        }
-    }
-}
+    fn leave(&self, _: &Arc<Directory<OwnedFd, ()>>) {}
 
-/// Opens a directory by names, one below the other, that together may be longer than the kernel takes
-/// at once.
-pub fn open_dir_long(base: &OwnedFd, names: &[&CStr]) -> io::Result<OwnedFd> {
-    let mut reached: Option<OwnedFd> = None;
-    let mut names = names.iter().peekable();
-    while names.peek().is_some() {
-        let mut piece = Vec::new();
-        while let Some(name) =
-            names.next_if(|name| piece.is_empty() || piece.len() + 1 + name.to_bytes().len() <= PATH_PIECE)
-        {
-            if !piece.is_empty() {
-                piece.push(b'/');
-            }
-            piece.extend_from_slice(name.to_bytes());
+    fn failed(&self, directory: &Directory<OwnedFd, ()>, name: &CStr, error: io::Error) {
+        // What is gone by now was never there.
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        if !matches!(errno, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) {
+            self.0.failed(directory.path_of(name), error);
         }
-        let from = reached.as_ref().unwrap_or(base);
-        reached = Some(open_dir_path(from.as_fd(), &piece)?);
     }
-    reached.ok_or_else(|| Errno::NOENT.into())
+
+    fn stopped(&self) -> bool {
+        self.0.stopped()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traversal::NAMES_PER_TASK;
     use std::fs::{self, File};
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     #[derive(Default)]
     struct Names {
@@ -298,7 +142,7 @@ mod tests {
     impl Visitor for Names {
         type Tally = u64;
 
-        fn name(&self, tally: &mut u64, found: &Found<'_>) -> io::Result<()> {
+        fn name(&self, tally: &mut u64, found: &Name<'_>) -> io::Result<()> {
             *tally += 1;
             match found.name.to_bytes() {
                 b"fails" => Err(Errno::IO.into()),
@@ -328,13 +172,13 @@ mod tests {
         for sub in ["wide", "wide/sub", "a/b/c"] {
             fs::create_dir_all(dir.path().join(sub)).unwrap();
         }
-        for number in 0..CHUNK + 10 {
+        for number in 0..NAMES_PER_TASK + 10 {
             File::create(dir.path().join(format!("wide/{number}"))).unwrap();
         }
         std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
         let (count, failed) = names(dir.path());
         // wide, sub, its files, a, b, c, the link itself.
-        assert_eq!(count, CHUNK as u64 + 10 + 6);
+        assert_eq!(count, NAMES_PER_TASK as u64 + 10 + 6);
         assert!(failed.is_empty(), "{failed:?}");
     }
 

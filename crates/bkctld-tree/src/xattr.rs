@@ -26,35 +26,35 @@ enum Target<'a> {
 }
 
 impl Xattrs {
-    /// Whether there is none.
+    /// Whether the inode has no attributes at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// All attributes of an open file or directory.
-    pub fn of(fd: impl AsFd) -> io::Result<Xattrs> {
-        read(&Target::Open(fd.as_fd()))
+    pub fn read(fd: impl AsFd) -> io::Result<Xattrs> {
+        read_from(&Target::Open(fd.as_fd()))
     }
 
     /// All attributes of `name` (one component) in the directory; a link's own, not its target's.
-    pub fn of_name(dir: impl AsFd, name: &CStr) -> io::Result<Xattrs> {
-        read(&named(dir.as_fd(), name)?)
+    pub fn read_name(dir: impl AsFd, name: &CStr) -> io::Result<Xattrs> {
+        read_from(&named(dir.as_fd(), name)?)
     }
 
     /// Sets them on an open file or directory.
-    pub fn set(&self, fd: impl AsFd) -> io::Result<()> {
-        self.write(&Target::Open(fd.as_fd()))
+    pub fn write(&self, fd: impl AsFd) -> io::Result<()> {
+        self.write_to(&Target::Open(fd.as_fd()))
     }
 
     /// Sets them on `name` (one component) in the directory.
-    pub fn set_name(&self, dir: impl AsFd, name: &CStr) -> io::Result<()> {
+    pub fn write_name(&self, dir: impl AsFd, name: &CStr) -> io::Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        self.write(&named(dir.as_fd(), name)?)
+        self.write_to(&named(dir.as_fd(), name)?)
     }
 
-    fn write(&self, target: &Target<'_>) -> io::Result<()> {
+    fn write_to(&self, target: &Target<'_>) -> io::Result<()> {
         for (name, value) in &self.0 {
             let done = match target {
                 Target::Open(fd) => fsetxattr(fd, name.as_c_str(), value, XattrFlags::empty()),
@@ -96,7 +96,7 @@ fn named<'a>(dir: BorrowedFd<'a>, name: &CStr) -> io::Result<Target<'a>> {
     Ok(Target::Named(CString::new(path)?))
 }
 
-fn read(target: &Target<'_>) -> io::Result<Xattrs> {
+fn read_from(target: &Target<'_>) -> io::Result<Xattrs> {
     // Most inodes have none, and a small buffer on the stack holds the names of almost all others.
     let mut small = [0_u8; 512];
     let list = |buffer: &mut [u8]| match target {

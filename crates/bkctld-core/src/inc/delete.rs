@@ -17,7 +17,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::jail::Jail;
 use crate::progress::Progress;
 
-/// What a deletion did.
+/// What became of the incs that were to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     /// The incs that are gone, in the order given; one that was not there is not among them.

@@ -16,7 +16,7 @@ pub(super) enum Hidden {
     MakingIndex(IncName),
     /// An inc that is being deleted.
     Deleting(IncName),
-    /// See [`super::Record`].
+    /// How an inc was made: a [`super::Record`].
     Record(IncName),
     /// What the live tree was when the inc was made.
     Index(IncName),
@@ -25,7 +25,7 @@ pub(super) enum Hidden {
 }
 
 impl Hidden {
-    /// The name on disk.
+    /// The name that it has on disk.
     pub(super) fn file_name(self) -> OsString {
         match self {
             Hidden::Making(name) => format!(".making.{name}"),

@@ -34,7 +34,7 @@ pub struct MakeOptions<'a> {
 /// What became of the wish for an inc.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was made.
+    /// The inc is there now, and whole.
     Made(Made),
     /// One of this name is there; nothing was done.
     AlreadyThere,
@@ -43,7 +43,7 @@ pub enum Outcome {
 /// An inc that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// Its name.
+    /// The name that it has in `INCDIR/J`.
     pub name: IncName,
     /// What is kept about it.
     pub record: Record,

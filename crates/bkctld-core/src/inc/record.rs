@@ -12,15 +12,15 @@ use crate::jail::Jail;
 /// How an inc came to be, as JSON. Incs of the original program have none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When the making began.
+    /// When the making of it began.
     pub begun: Timestamp,
     /// When the last byte of it was there.
     pub ended: Timestamp,
-    /// How it was made.
+    /// What it was made by: the file system, or copying.
     pub backend: Backend,
     /// Whether a session was open while it was made, so that the client may have been writing.
     pub session_active: bool,
-    /// How much it took.
+    /// How many names it has, and how they got there.
     pub counts: Counts,
     /// What the inc lacks, and why.
     pub warnings: Vec<String>,
@@ -39,9 +39,9 @@ pub enum Backend {
 /// How much the making took; all zero for a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Directories.
+    /// Directories, the top among them.
     pub directories: u64,
-    /// Names of everything else.
+    /// Names of everything but directories.
     pub files: u64,
     /// Of these, unchanged: links to the previous inc's files.
     pub linked: u64,
@@ -50,7 +50,7 @@ pub struct Counts {
     /// Of these, copied, or made anew (links, fifos and the like). The rest of `files` are further
     /// names of a file within the inc.
     pub copied: u64,
-    /// Bytes copied.
+    /// Bytes that were read and written, not cloned.
     pub bytes: u64,
 }
 

@@ -69,7 +69,7 @@ impl TimeFile {
 /// What is known of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedRun {
-    /// When it was.
+    /// The hour in which it began.
     pub run: IncName,
     /// How long it took; none where it has not come to its end.
     pub took: Option<Duration>,

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use bkctld_tree::{look, open_held};
+use bkctld_tree::{hold, open_held};
 use jiff::Timestamp;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
@@ -52,7 +52,7 @@ impl ClientFile {
             Err(Errno::NOENT) => return Ok(Err(NotAFile::Missing)),
             dir => dir.context("cannot open", jail.dir())?,
         };
-        let held = match look(&dir, below.as_os_str().as_bytes()) {
+        let held = match hold(&dir, below.as_os_str().as_bytes()) {
             Ok(held) => held,
             Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
                 Some(Errno::NOENT | Errno::NOTDIR) => return Ok(Err(NotAFile::Missing)),

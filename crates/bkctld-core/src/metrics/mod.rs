@@ -266,7 +266,7 @@ impl Collected {
         let Some(sizes) = sizes::last_known(settings, jail) else { return };
         self.add("bkctld_jail_live_bytes", &of_jail, sizes.live.bytes as f64);
         self.add("bkctld_jail_live_files", &of_jail, sizes.live.files as f64);
-        self.add("bkctld_jail_incs_bytes", &of_jail, sizes.of_incs() as f64);
+        self.add("bkctld_jail_incs_bytes", &of_jail, sizes.incs_total() as f64);
         self.add("bkctld_jail_sizes_timestamp_seconds", &of_jail, seconds(sizes.walked));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A snapshot on btrfs: what was written after the snapshot before it was made, which the file system
 //! finds by its transactions without a look at the rest. Elsewhere, trees of hard links: each inode, and where
-//! the file system has clones each place on disk, belongs to the first inc that has it (see [`shares`]).
+//! the file system has clones each range on disk, belongs to the first inc that has it (see [`shares`]).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +11,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use bkctld_sys::btrfs::{self, Subvolume};
-use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, fstatfs, openat};
+use bkctld_sys::filesystem::{self, Kind};
+use bkctld_tree::stat::{FsTime, Inode, ctime};
+use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, openat};
 use serde::{Deserialize, Serialize};
 
 use super::Options;
-use super::cache::Place;
+use super::cache_dir::CacheDir;
 use super::shares::{self, Files, Span};
 use super::sum::{Listed, sum};
 use crate::error::{Error, IoContext, Result};
@@ -31,8 +33,8 @@ const ATTEMPTS: usize = 5;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Incs {
     snapshots: Vec<Snapshot>,
-    /// In order.
-    trees: Vec<Tree>,
+    /// Those that are no snapshots, oldest first.
+    trees: Vec<MeasuredTree>,
     /// What files that are not in the newest tree take.
     ended: Vec<Span>,
     /// What those of the newest take.
@@ -53,7 +55,7 @@ struct Snapshot {
 /// A tree. What tells it from another that had its name: the inode of its top, whose ctime is that of
 /// its renaming.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Tree {
+struct MeasuredTree {
     name: IncName,
     inode: u64,
     changed: (i64, u32),
@@ -81,7 +83,7 @@ impl Incs {
 }
 
 /// An inc that is there. Not held open: there may be more of them than descriptors.
-struct There {
+struct Present {
     name: IncName,
     stat: Stat,
     /// None where it is no subvolume.
@@ -91,13 +93,13 @@ struct There {
 pub(super) fn measure(
     jail: &Jail,
     old: Incs,
-    place: &Place,
+    dir: &CacheDir,
     options: &Options,
     progress: &Progress,
 ) -> Result<Incs> {
     // What is deleted loses its name first. So what has its name after it was walked was whole.
     for _ in 0..ATTEMPTS {
-        match attempt(jail, &old, place, options, progress) {
+        match attempt(jail, &old, dir, options, progress) {
             Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => {}
             Ok(None) => {}
             Ok(Some(incs)) => return Ok(incs),
@@ -111,7 +113,7 @@ pub(super) fn measure(
 fn attempt(
     jail: &Jail,
     old: &Incs,
-    place: &Place,
+    dir: &CacheDir,
     options: &Options,
     progress: &Progress,
 ) -> Result<Option<Incs>> {
@@ -122,10 +124,10 @@ fn attempt(
         let stat = fstat(&top).context("cannot look at", &path)?;
         let is_subvolume = btrfs::is_subvolume(&top).context("cannot look at", &path)?;
         let subvolume = is_subvolume.then(|| btrfs::subvolume(&top)).transpose();
-        there.push(There { name, stat, subvolume: subvolume.context("cannot look at", &path)? });
+        there.push(Present { name, stat, subvolume: subvolume.context("cannot look at", &path)? });
     }
     let snapshots = snapshots(jail, &there, old)?;
-    let incs = trees(jail, &there, old, place, options, progress)?;
+    let incs = trees(jail, &there, old, dir, options, progress)?;
     Ok(still_there(jail, &there).then_some(Incs { snapshots, ..incs }))
 }
 
@@ -139,16 +141,14 @@ fn open(path: &Path) -> Result<OwnedFd> {
     openat(CWD, path, flags, Mode::empty()).context("cannot open", path)
 }
 
-fn still_there(jail: &Jail, there: &[There]) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
+fn still_there(jail: &Jail, there: &[Present]) -> bool {
     there.iter().all(|inc| {
         fs::symlink_metadata(path(jail, inc.name))
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (inc.stat.st_dev as u64, inc.stat.st_ino as u64))
+            .is_ok_and(|now| Inode::from_metadata(&now) == Inode::from_stat(&inc.stat))
     })
 }
 
-fn snapshots(jail: &Jail, there: &[There], old: &Incs) -> Result<Vec<Snapshot>> {
+fn snapshots(jail: &Jail, there: &[Present], old: &Incs) -> Result<Vec<Snapshot>> {
     let mut snapshots = Vec::new();
     let mut before: Option<Subvolume> = None;
     for inc in there {
@@ -173,27 +173,27 @@ fn snapshots(jail: &Jail, there: &[There], old: &Incs) -> Result<Vec<Snapshot>> 
     Ok(snapshots)
 }
 
-impl Tree {
-    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-    fn of(inc: &There) -> Tree {
-        let changed = (inc.stat.st_ctime as i64, inc.stat.st_ctime_nsec as u32);
-        Tree { name: inc.name, inode: inc.stat.st_ino as u64, changed, problems: Vec::new() }
+impl MeasuredTree {
+    fn unmeasured(inc: &Present) -> MeasuredTree {
+        let FsTime { seconds, nanoseconds } = ctime(&inc.stat);
+        let inode = Inode::from_stat(&inc.stat).number;
+        MeasuredTree { name: inc.name, inode, changed: (seconds, nanoseconds), problems: Vec::new() }
     }
 
-    fn is(&self, other: &Tree) -> bool {
+    fn is(&self, other: &MeasuredTree) -> bool {
         (self.name, self.inode, self.changed) == (other.name, other.inode, other.changed)
     }
 }
 
 fn trees(
     jail: &Jail,
-    there: &[There],
+    there: &[Present],
     old: &Incs,
-    place: &Place,
+    dir: &CacheDir,
     options: &Options,
     progress: &Progress,
 ) -> Result<Incs> {
-    let there: Vec<&There> = there.iter().filter(|inc| inc.subvolume.is_none()).collect();
+    let there: Vec<&Present> = there.iter().filter(|inc| inc.subvolume.is_none()).collect();
     let present: Vec<IncName> = there.iter().map(|inc| inc.name).collect();
     let known = known(&there, old);
     let mut incs = Incs {
@@ -205,7 +205,7 @@ fn trees(
     if known.len() == there.len() {
         return Ok(if there.is_empty() { Incs::default() } else { incs });
     }
-    let mut files = known.last().and_then(|newest| read_files(jail, place, newest));
+    let mut files = known.last().and_then(|newest| read_files(jail, dir, newest));
     if files.is_none() {
         incs = Incs::default();
     }
@@ -220,7 +220,7 @@ fn trees(
         // Those of incs that are gone count for the oldest that is left.
         incs.newest = shares::among(&files.summed(newest.name), &present);
         if !options.keep_nothing {
-            write_files(jail, place, newest, &files)?;
+            write_files(jail, dir, newest, &files)?;
         }
     }
     incs.ended = shares::among(&incs.ended, &present);
@@ -230,62 +230,63 @@ fn trees(
 /// The trees that are there and need no walk: all of those that were measured whole, if the newest of them is
 /// still there and all others that are there are newer. Else none: what is unknown could share files
 /// with what is known in ways that cannot be told.
-fn known(there: &[&There], old: &Incs) -> Vec<Tree> {
+fn known(there: &[&Present], old: &Incs) -> Vec<MeasuredTree> {
     // What could not be read once may be read now.
-    let is = |known: &&Tree, inc: &There| known.problems.is_empty() && known.is(&Tree::of(inc));
-    let find = |inc: &&There| old.trees.iter().find(|known| is(known, inc)).cloned();
-    let known: Vec<Tree> = there.iter().map_while(find).collect();
+    let is = |known: &&MeasuredTree, inc: &Present| {
+        known.problems.is_empty() && known.is(&MeasuredTree::unmeasured(inc))
+    };
+    let find = |inc: &&Present| old.trees.iter().find(|known| is(known, inc)).cloned();
+    let known: Vec<MeasuredTree> = there.iter().map_while(find).collect();
     let newest = old.trees.last().map(|tree| tree.name);
     if known.last().map(|tree| tree.name) == newest { known } else { Vec::new() }
 }
 
-/// Walks one more inc.
+/// Walks one more inc, and tells which of its files the incs before it have.
 fn add(
     jail: &Jail,
-    inc: &There,
+    inc: &Present,
     files: Files,
     newest: Option<IncName>,
     options: &Options,
     progress: &Progress,
-) -> Result<(Files, Vec<Span>, Tree)> {
+) -> Result<(Files, Vec<Span>, MeasuredTree)> {
     let path = path(jail, inc.name);
     let top = open(&path)?;
-    let clones = shares_places(&top).context("cannot look at", &path)?;
-    let listed = if clones { Listed::Places } else { Listed::All };
+    let clones = shares_ranges(&top).context("cannot look at", &path)?;
+    let listed = if clones { Listed::DiskRanges } else { Listed::All };
     let total = sum(top, options.threads, listed, progress).context("cannot walk", &path)?;
-    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-    let device = inc.stat.st_dev as u64;
-    let (own, nested): (Vec<_>, Vec<_>) = total.inodes.into_iter().partition(|((on, _), _)| *on == device);
-    let inodes = own.into_iter().map(|((_, inode), bytes)| (inode, bytes));
+    let device = Inode::from_stat(&inc.stat).device;
+    let (own, nested): (Vec<_>, Vec<_>) =
+        total.inodes.into_iter().partition(|(inode, _)| inode.device == device);
+    let inodes = own.into_iter().map(|(inode, bytes)| (inode.number, bytes));
     let (rows, mut ended) = shares::extend(files.rows, newest, inc.name, inodes);
-    let (places, more) = shares::extend_places(files.places, newest, inc.name, total.places.into_iter());
+    let (ranges, more) = shares::extend_ranges(files.ranges, newest, inc.name, total.ranges.into_iter());
     ended.extend(more);
     // Directories are no other inc's, nor is what lies in subvolumes of its own.
     let bytes = total.bytes + nested.iter().map(|(_, bytes)| bytes).sum::<u64>();
     ended.push(Span { first: inc.name, last: inc.name, bytes });
     let problems = total.problems.into_iter().map(|problem| format!("inc {}: {problem}", inc.name)).collect();
-    Ok((Files { rows, places }, ended, Tree { problems, ..Tree::of(inc) }))
+    Ok((Files { rows, ranges }, ended, MeasuredTree { problems, ..MeasuredTree::unmeasured(inc) }))
 }
 
-/// Whether files can share places on disk here. To ask each file for its places takes several times as
+/// Whether files can share ranges on disk here. To ask each file for its ranges takes several times as
 /// long as to look at it.
-fn shares_places(top: &OwnedFd) -> rustix::io::Result<bool> {
-    const SHARING: [u64; 2] = [0x5846_5342, 0x9123_683e]; // XFS, btrfs
-    Ok(SHARING.contains(&(fstatfs(top)?.f_type as u64 & 0xffff_ffff)))
+fn shares_ranges(top: &OwnedFd) -> std::io::Result<bool> {
+    Ok(matches!(filesystem::kind(top)?, Kind::XFS | Kind::BTRFS))
 }
 
-fn read_files(jail: &Jail, place: &Place, newest: &Tree) -> Option<Files> {
-    shares::decode(&fs::read(place.files(jail)).ok()?, &label(newest))
+fn read_files(jail: &Jail, dir: &CacheDir, newest: &MeasuredTree) -> Option<Files> {
+    shares::decode(&fs::read(dir.files(jail)).ok()?, &label(newest))
 }
 
-fn write_files(jail: &Jail, place: &Place, newest: &Tree, files: &Files) -> Result<()> {
+fn write_files(jail: &Jail, dir: &CacheDir, newest: &MeasuredTree, files: &Files) -> Result<()> {
     match shares::encode(files, &label(newest)) {
-        Some(bytes) => file::replace_with(&place.files(jail), 0o600, &bytes, Sync::Later),
+        Some(bytes) => file::replace_with(&dir.files(jail), 0o600, &bytes, Sync::Later),
         None => Ok(()),
     }
 }
 
 /// What says which inc's the rows are.
-fn label(tree: &Tree) -> Vec<u8> {
+fn label(tree: &MeasuredTree) -> Vec<u8> {
     format!("{} {} {:?}", tree.name, tree.inode, tree.changed).into_bytes()
 }

@@ -8,14 +8,15 @@
 use std::os::fd::OwnedFd;
 
 use bkctld_sys::btrfs;
+use bkctld_tree::stat::Inode;
 use jiff::Timestamp;
 use rustix::fs::fstat;
 use serde::{Deserialize, Serialize};
 
-use super::cache::Place;
+use super::cache_dir::CacheDir;
 use super::sum::{Listed, sum};
 use super::volume::Volume;
-use super::{Options, Tree, trail};
+use super::{Options, TreeSize, trail};
 use crate::error::{IoContext, Result};
 use crate::jail::Jail;
 use crate::progress::Progress;
@@ -24,7 +25,7 @@ use crate::session;
 /// What was found, and what the jail looked like to the kernel just before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Live {
-    pub(super) tree: Tree,
+    pub(super) tree: TreeSize,
     pub(super) walked: Timestamp,
     seen: Option<Seen>,
     /// The checksum of the jail's trail, where there is one.
@@ -45,12 +46,12 @@ pub(super) fn measure(
     jail: &Jail,
     top: OwnedFd,
     old: Option<Live>,
-    (volume, place): (&Volume, &Place),
+    (volume, dir): (&Volume, &CacheDir),
     options: &Options,
     progress: &Progress,
 ) -> Result<Live> {
     let seen = look(jail, &top, volume)?;
-    let trail_path = place.trail(jail);
+    let trail_path = dir.trail(jail);
     if let Some(old) = old
         && old.seen == seen
         // What could not be read once may be read now.
@@ -71,7 +72,7 @@ pub(super) fn measure(
     let listed = if wanted { Listed::SeveralNamesAndTrail } else { Listed::SeveralNames };
     let total = sum(top, options.threads, listed, progress).context("cannot walk", jail.dir())?;
     let trail = if wanted { total.trail.write(&trail_path)? } else { None };
-    let tree = Tree {
+    let tree = TreeSize {
         bytes: total.bytes + total.inodes.iter().map(|(_, bytes)| bytes).sum::<u64>(),
         files: total.files,
         directories: total.directories,
@@ -83,8 +84,7 @@ pub(super) fn measure(
 /// What the jail looks like now; none where no later look could tell whether it has changed.
 fn look(jail: &Jail, top: &OwnedFd, volume: &Volume) -> Result<Option<Seen>> {
     let stat = fstat(top).context("cannot look at", jail.dir())?;
-    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-    let inode = stat.st_ino as u64;
+    let inode = Inode::from_stat(&stat).number;
     if btrfs::is_btrfs(top).context("cannot look at", jail.dir())? {
         let subvolume = btrfs::subvolume(top).context("cannot look at", jail.dir())?;
         // One nested in it changes without it.

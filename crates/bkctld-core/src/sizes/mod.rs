@@ -9,6 +9,7 @@
 //! times of change, which say nothing of a file that grew: see `live` and `incs` here.
 
 pub(crate) mod cache;
+mod cache_dir;
 mod incs;
 mod live;
 pub(crate) mod shares;
@@ -30,12 +31,13 @@ use crate::inc::IncName;
 use crate::jail::{self, Jail};
 use crate::lock::Lock;
 use crate::progress::Progress;
-use cache::{Cache, Place};
+use cache::Cache;
+use cache_dir::CacheDir;
 use volume::Volume;
 
-/// What a tree takes.
+/// What a tree takes on disk, and how many names it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tree {
+pub struct TreeSize {
     /// Bytes on disk, as `du` counts them.
     pub bytes: u64,
     /// Names of everything but directories.
@@ -47,21 +49,21 @@ pub struct Tree {
     pub problems: Vec<String>,
 }
 
-/// What one inc takes.
+/// What one inc takes beyond the incs before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncSize {
-    /// Which.
+    /// The inc in question.
     pub name: IncName,
     /// Bytes that no inc before it holds.
     pub new: u64,
 }
 
-/// What a jail takes.
+/// What a jail takes with all its incs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// The live data.
-    pub live: Tree,
-    /// The incs, oldest first.
+    /// What its live data take.
+    pub live: TreeSize,
+    /// What each of its incs takes, oldest first.
     pub incs: Vec<IncSize>,
     /// When the live data were walked.
     pub walked: Timestamp,
@@ -69,7 +71,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// What all incs take together.
-    pub fn of_incs(&self) -> u64 {
+    pub fn incs_total(&self) -> u64 {
         self.incs.iter().fold(0, |sum, inc| sum.saturating_add(inc.new))
     }
 }
@@ -83,7 +85,7 @@ pub struct Options {
     pub anew: bool,
     /// Leave nothing behind for the next run.
     pub keep_nothing: bool,
-    /// The time.
+    /// The time, to be noted beside what is found.
     pub now: Timestamp,
 }
 
@@ -91,7 +93,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Measuring {
     options: Options,
-    place: Place,
+    dir: CacheDir,
     /// Of the file system that holds `JAILDIR`.
     volume: Volume,
     /// Caches that are written at the end: writing them changes the file system that is measured,
@@ -105,36 +107,36 @@ impl Measuring {
     /// was not yet written has no place on disk, and the file system does not tell of it.
     pub fn begin(settings: &Settings, options: Options, waiting: impl FnOnce()) -> Result<Measuring> {
         let lock = Lock::take(&settings.lock_dir.join("sizes"), waiting)?;
-        let place = Place::of(settings);
+        let dir = CacheDir::new(settings);
         if !options.keep_nothing {
-            place.prepare(&jail::list(settings)?)?;
+            dir.prepare(&jail::list(settings)?)?;
         }
-        let volume = Volume::begin(&settings.jail_dir, &place)?;
-        Ok(Measuring { options, place, volume, pending: Mutex::default(), _lock: lock })
+        let volume = Volume::begin(&settings.jail_dir, &dir)?;
+        Ok(Measuring { options, dir, volume, pending: Mutex::default(), _lock: lock })
     }
 
-    /// What the jail takes.
-    pub fn jail(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
-        let measured = self.measure(jail, progress);
+    /// Measures the jail, as far as nothing vouches for what is known.
+    pub fn measure(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
+        let measured = self.look_again(jail, progress);
         if measured.is_err() && !self.options.keep_nothing {
             // The state of the file system that this run leaves must not vouch for an older number.
-            file::remove_if_there(&self.place.of_jail(jail))?;
+            file::remove_if_there(&self.dir.cache(jail))?;
         }
         measured.for_jail(jail.name())
     }
 
-    fn measure(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
-        let before = if self.options.anew { None } else { self.place.read(jail) };
+    fn look_again(&self, jail: &Jail, progress: &Progress) -> Result<Sizes> {
+        let before = if self.options.anew { None } else { Cache::read(&self.dir, jail) };
         let old = before.clone().unwrap_or_default();
         let top = jail.open_dir()?;
-        let live = live::measure(jail, top, old.live, (&self.volume, &self.place), &self.options, progress)?;
-        let incs = incs::measure(jail, old.incs, &self.place, &self.options, progress)?;
+        let live = live::measure(jail, top, old.live, (&self.volume, &self.dir), &self.options, progress)?;
+        let incs = incs::measure(jail, old.incs, &self.dir, &self.options, progress)?;
         let cache = Cache { live: Some(live), incs };
         let sizes = cache.sizes().ok_or_else(|| Error::Invalid("no sizes were found".to_owned()))?;
         if !self.options.keep_nothing && before.as_ref() != Some(&cache) {
-            let bytes = self.place.bytes(&cache)?;
+            let bytes = cache.bytes()?;
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.push((self.place.of_jail(jail), bytes));
+            pending.push((self.dir.cache(jail), bytes));
         }
         Ok(sizes)
     }
@@ -145,11 +147,11 @@ impl Measuring {
             return Ok(());
         }
         let pending = self.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.volume.finish(&self.place, &pending)
+        self.volume.finish(&self.dir, &pending)
     }
 }
 
 /// What the last run that measured found of the jail, without a look at the jail; none where none did.
 pub fn last_known(settings: &Settings, jail: &Jail) -> Option<Sizes> {
-    Place::of(settings).read(jail)?.sizes()
+    Cache::read(&CacheDir::new(settings), jail)?.sizes()
 }

@@ -2,7 +2,7 @@
 //!
 //! A file is in the incs from its first to its last without a gap: an inc takes what is unchanged from the
 //! inc before it, or clones it from the live data, where it has been since. So it is enough to know of each
-//! inode, or place on disk, of the newest inc which was its first. What is in older incs only cannot get
+//! inode, or range on disk, of the newest inc which was its first. What is in older incs only cannot get
 //! into another any more; of that the sums are kept, by first and last.
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::inc::IncName;
 pub(super) struct Span {
     /// The first inc that has it.
     pub(super) first: IncName,
-    /// The last one.
+    /// The last inc that has it.
     pub(super) last: IncName,
     pub(super) bytes: u64,
 }
@@ -28,9 +28,9 @@ pub(super) struct Row {
     pub(super) first: IncName,
 }
 
-/// One place on disk that files of the newest inc have.
+/// One range on disk that files of the newest inc have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct DiskRange {
     pub(super) start: u64,
     pub(super) end: u64,
     /// The first inc that has it.
@@ -40,10 +40,10 @@ pub(super) struct Place {
 /// The files of the newest inc.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Files {
-    /// By inode.
+    /// In the order of their inodes, each once.
     pub(super) rows: Vec<Row>,
     /// In order; no two of them overlap.
-    pub(super) places: Vec<Place>,
+    pub(super) ranges: Vec<DiskRange>,
 }
 
 /// Goes on from the files of the newest inc so far (`rows`, by inode) to those of the next: gives back
@@ -73,36 +73,37 @@ pub(super) fn extend(
     (new, merged(ended))
 }
 
-/// The same for places on disk; those of the next inc are given in order, and no two of them overlap.
-pub(super) fn extend_places(
-    places: Vec<Place>,
+/// The same for ranges on disk; those of the next inc are given in order, and no two of them overlap.
+pub(super) fn extend_ranges(
+    ranges: Vec<DiskRange>,
     newest: Option<IncName>,
     next: IncName,
     new: impl Iterator<Item = (u64, u64)>,
-) -> (Vec<Place>, Vec<Span>) {
-    let mut taken: Vec<Place> = Vec::new();
+) -> (Vec<DiskRange>, Vec<Span>) {
+    let mut taken: Vec<DiskRange> = Vec::new();
     let mut ended = Vec::new();
     let mut end = |first, bytes| ended.extend(newest.map(|last| Span { first, last, bytes }));
-    let mut old = places.into_iter();
+    let mut old = ranges.into_iter();
     let mut current = old.next();
     for (mut at, until) in new {
         while at < until {
             // What lies before is nobody's any more.
-            while let Some(place) = current.filter(|place| place.start < at) {
-                let stop = place.end.min(at);
-                end(place.first, stop - place.start);
-                current = if stop < place.end { Some(Place { start: stop, ..place }) } else { old.next() };
+            while let Some(range) = current.filter(|range| range.start < at) {
+                let stop = range.end.min(at);
+                end(range.first, stop - range.start);
+                current =
+                    if stop < range.end { Some(DiskRange { start: stop, ..range }) } else { old.next() };
             }
             let piece = match current {
-                Some(place) if place.start == at => {
-                    Place { start: at, end: place.end.min(until), first: place.first }
+                Some(range) if range.start == at => {
+                    DiskRange { start: at, end: range.end.min(until), first: range.first }
                 }
-                Some(place) => Place { start: at, end: place.start.min(until), first: next },
-                None => Place { start: at, end: until, first: next },
+                Some(range) => DiskRange { start: at, end: range.start.min(until), first: next },
+                None => DiskRange { start: at, end: until, first: next },
             };
-            if let Some(place) = current.filter(|place| place.start == at) {
-                current = if piece.end < place.end {
-                    Some(Place { start: piece.end, ..place })
+            if let Some(range) = current.filter(|range| range.start == at) {
+                current = if piece.end < range.end {
+                    Some(DiskRange { start: piece.end, ..range })
                 } else {
                     old.next()
                 };
@@ -114,7 +115,7 @@ pub(super) fn extend_places(
             }
         }
     }
-    current.into_iter().chain(old).for_each(|place| end(place.first, place.end - place.start));
+    current.into_iter().chain(old).for_each(|range| end(range.first, range.end - range.start));
     (taken, merged(ended))
 }
 
@@ -122,16 +123,16 @@ impl Files {
     /// What everything else relies on.
     fn are_in_order(&self) -> bool {
         self.rows.is_sorted_by(|row, next| row.inode < next.inode)
-            && self.places.iter().all(|place| place.start < place.end)
-            && self.places.is_sorted_by(|place, next| place.end <= next.start)
+            && self.ranges.iter().all(|range| range.start < range.end)
+            && self.ranges.is_sorted_by(|range, next| range.end <= next.start)
     }
 
     /// What each inc was the first to have.
     pub(super) fn summed(&self, newest: IncName) -> Vec<Span> {
         let span = |first, bytes| Span { first, last: newest, bytes };
         let rows = self.rows.iter().map(|row| span(row.first, row.bytes));
-        let places = self.places.iter().map(|place| span(place.first, place.end - place.start));
-        merged(rows.chain(places).collect())
+        let ranges = self.ranges.iter().map(|range| span(range.first, range.end - range.start));
+        merged(rows.chain(ranges).collect())
     }
 }
 
@@ -170,21 +171,21 @@ const ENTRY: usize = 8 + 8 + 2;
 /// numbered (the files are then found anew each time).
 pub(super) fn encode(files: &Files, of: &[u8]) -> Option<Vec<u8>> {
     let rows = files.rows.iter().map(|row| (row.inode, row.bytes, row.first));
-    let places = files.places.iter().map(|place| (place.start, place.end, place.first));
-    let mut firsts: Vec<IncName> = rows.clone().chain(places.clone()).map(|(_, _, first)| first).collect();
+    let ranges = files.ranges.iter().map(|range| (range.start, range.end, range.first));
+    let mut firsts: Vec<IncName> = rows.clone().chain(ranges.clone()).map(|(_, _, first)| first).collect();
     firsts.sort_unstable();
     firsts.dedup();
-    let entries = files.rows.len() + files.places.len();
+    let entries = files.rows.len() + files.ranges.len();
     let mut bytes = Vec::with_capacity(64 + of.len() + firsts.len() * INC + entries * ENTRY);
     bytes.extend_from_slice(MAGIC);
-    for part in [of.len(), firsts.len(), files.rows.len(), files.places.len()] {
+    for part in [of.len(), firsts.len(), files.rows.len(), files.ranges.len()] {
         bytes.extend_from_slice(&(part as u64).to_le_bytes());
     }
     bytes.extend_from_slice(of);
     for first in &firsts {
         bytes.extend_from_slice(first.to_string().as_bytes());
     }
-    for (one, other, first) in rows.chain(places) {
+    for (one, other, first) in rows.chain(ranges) {
         let first = u16::try_from(firsts.partition_point(|name| *name < first)).ok()?;
         bytes.extend_from_slice(&one.to_le_bytes());
         bytes.extend_from_slice(&other.to_le_bytes());
@@ -198,11 +199,11 @@ pub(super) fn decode(bytes: &[u8], of: &[u8]) -> Option<Files> {
     let number = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let length = |at: usize| usize::try_from(number(bytes, at)?).ok();
     let head = MAGIC.len() + 4 * 8;
-    let (len, firsts, rows, places) = (length(8)?, length(16)?, length(24)?, length(32)?);
+    let (len, firsts, rows, ranges) = (length(8)?, length(16)?, length(24)?, length(32)?);
     let firsts_at = head.checked_add(len)?;
     let rows_at = firsts_at.checked_add(firsts.checked_mul(INC)?)?;
-    let places_at = rows_at.checked_add(rows.checked_mul(ENTRY)?)?;
-    let end = places_at.checked_add(places.checked_mul(ENTRY)?)?;
+    let ranges_at = rows_at.checked_add(rows.checked_mul(ENTRY)?)?;
+    let end = ranges_at.checked_add(ranges.checked_mul(ENTRY)?)?;
     if !bytes.starts_with(MAGIC) || bytes.len() != end || bytes.get(head..firsts_at)? != of {
         return None;
     }
@@ -216,13 +217,13 @@ pub(super) fn decode(bytes: &[u8], of: &[u8]) -> Option<Files> {
         Some((number(entry, 0)?, number(entry, 8)?, *firsts.get(usize::from(first))?))
     };
     let entries = |from, to| Some(bytes.get(from..to)?.chunks_exact(ENTRY).map(entry));
-    let rows = entries(rows_at, places_at)?
+    let rows = entries(rows_at, ranges_at)?
         .map(|row| row.map(|(inode, bytes, first)| Row { inode, bytes, first }))
         .collect::<Option<_>>()?;
-    let places = entries(places_at, end)?
-        .map(|place| place.map(|(start, end, first)| Place { start, end, first }))
+    let ranges = entries(ranges_at, end)?
+        .map(|range| range.map(|(start, end, first)| DiskRange { start, end, first }))
         .collect::<Option<_>>()?;
-    Some(Files { rows, places }).filter(Files::are_in_order)
+    Some(Files { rows, ranges }).filter(Files::are_in_order)
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -271,17 +272,17 @@ mod tests {
     #[test]
     fn files_that_are_in_no_order_or_no_places_are_none() {
         let row = |inode| Row { inode, bytes: 1, first: name(0) };
-        let place = |start, end| Place { start, end, first: name(0) };
-        for (rows, places, good) in [
-            (vec![row(1), row(2)], vec![place(0, 5), place(5, 9)], true),
+        let range = |start, end| DiskRange { start, end, first: name(0) };
+        for (rows, ranges, good) in [
+            (vec![row(1), row(2)], vec![range(0, 5), range(5, 9)], true),
             (vec![row(2), row(1)], vec![], false),
             (vec![row(1), row(1)], vec![], false),
-            (vec![], vec![place(5, 3)], false),
-            (vec![], vec![place(5, 5)], false),
-            (vec![], vec![place(0, 5), place(4, 9)], false),
-            (vec![], vec![place(5, 9), place(0, 5)], false),
+            (vec![], vec![range(5, 3)], false),
+            (vec![], vec![range(5, 5)], false),
+            (vec![], vec![range(0, 5), range(4, 9)], false),
+            (vec![], vec![range(5, 9), range(0, 5)], false),
         ] {
-            let files = Files { rows, places };
+            let files = Files { rows, ranges };
             let read = decode(&encode(&files, b"inc").unwrap(), b"inc");
             assert_eq!(read.is_some(), good, "{files:?}");
         }
@@ -290,7 +291,7 @@ mod tests {
     #[test]
     fn sums_that_a_damaged_file_makes_too_large_stay_at_the_largest() {
         let row = |inode| Row { inode, bytes: u64::MAX, first: name(0) };
-        let files = Files { rows: vec![row(1), row(2)], places: Vec::new() };
+        let files = Files { rows: vec![row(1), row(2)], ranges: Vec::new() };
         assert_eq!(files.summed(name(1))[0].bytes, u64::MAX);
     }
 
@@ -301,7 +302,7 @@ mod tests {
         ) {
             let (rows, mut spans) = run(&incs);
             let newest = name(incs.len() - 1);
-            spans.extend(Files { rows, places: Vec::new() }.summed(newest));
+            spans.extend(Files { rows, ranges: Vec::new() }.summed(newest));
             let left: Vec<usize> =
                 (0..incs.len()).filter(|number| deleted >> number & 1 == 0 || *number == incs.len() - 1).collect();
             let present: Vec<IncName> = left.iter().map(|number| name(*number)).collect();
@@ -325,8 +326,8 @@ mod tests {
 
         #[test]
         fn places_are_counted_as_if_each_byte_were_a_file(incs in histories(), scale in 1..4_u64) {
-            // Neighbours become one place, as they do on disk.
-            let (mut places, mut ended, mut newest) = (Vec::new(), Vec::new(), None);
+            // Neighbours become one range, as they do on disk.
+            let (mut ranges, mut ended, mut newest) = (Vec::new(), Vec::new(), None);
             let (mut rows, mut rows_ended) = (Vec::new(), Vec::new());
             for (number, files) in incs.iter().enumerate() {
                 let next = name(number);
@@ -337,24 +338,24 @@ mod tests {
                         _ => runs.push((inode * scale, (inode + 1) * scale)),
                     }
                 }
-                let (new, more) = extend_places(places, newest, next, runs.into_iter());
+                let (new, more) = extend_ranges(ranges, newest, next, runs.into_iter());
                 prop_assert!(new.windows(2).all(|pair| pair[0].end <= pair[1].start));
-                (places, ended) = (new, [ended, more].concat());
+                (ranges, ended) = (new, [ended, more].concat());
                 let (new, more) = extend(rows, newest, next, files.iter().map(|inode| (*inode, scale)));
                 (rows, rows_ended) = (new, [rows_ended, more].concat());
                 newest = Some(next);
             }
             prop_assert_eq!(merged(ended), merged(rows_ended));
             let newest = name(incs.len() - 1);
-            let places = Files { rows: Vec::new(), places };
-            prop_assert_eq!(places.summed(newest), Files { rows, places: Vec::new() }.summed(newest));
+            let ranges = Files { rows: Vec::new(), ranges };
+            prop_assert_eq!(ranges.summed(newest), Files { rows, ranges: Vec::new() }.summed(newest));
         }
 
         #[test]
         fn files_are_read_back_whole_or_not_at_all(incs in histories(), cut in 0..200_usize) {
             let (rows, _) = run(&incs);
-            let places = rows.iter().map(|row| Place { start: row.inode, end: row.inode + 1, first: row.first });
-            let files = Files { places: places.collect(), rows };
+            let ranges = rows.iter().map(|row| DiskRange { start: row.inode, end: row.inode + 1, first: row.first });
+            let files = Files { ranges: ranges.collect(), rows };
             let bytes = encode(&files, b"inc").unwrap();
             prop_assert_eq!(decode(&bytes, b"inc"), Some(files));
             prop_assert_eq!(decode(&bytes, b"other"), None);

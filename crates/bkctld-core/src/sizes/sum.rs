@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
 use bkctld_sys::extents::extents;
-use bkctld_tree::{Found, Visitor, open_file, walk};
-use rustix::fs::{FileType, Stat, fstat};
+use bkctld_tree::stat::{Inode, disk_bytes, file_type, names};
+use bkctld_tree::{Name, Visitor, open_file, walk};
+use rustix::fs::{FileType, fstat};
 
 use super::trail::Trail;
 use crate::progress::Progress;
@@ -27,11 +28,11 @@ pub(super) enum Listed {
     SeveralNamesAndTrail,
     /// All that take anything, but directories.
     All,
-    /// Likewise; but what has a place on disk that other files can share is told by its place.
-    Places,
+    /// Likewise; but what has a range on disk that other files can share is told by its range.
+    DiskRanges,
 }
 
-/// What a tree takes.
+/// What a tree takes, added up by the threads that walk it.
 #[derive(Debug, Default)]
 pub(super) struct Total {
     /// Bytes of all inodes that are not listed.
@@ -40,10 +41,10 @@ pub(super) struct Total {
     pub(super) files: u64,
     /// Directories, the top among them.
     pub(super) directories: u64,
-    /// Device, inode and bytes of those that are, sorted, each once.
-    pub(super) inodes: Vec<((u64, u64), u64)>,
-    /// Begin and end of the places, sorted, each byte once.
-    pub(super) places: Vec<(u64, u64)>,
+    /// Those that are, and their bytes; sorted, each once.
+    pub(super) inodes: Vec<(Inode, u64)>,
+    /// Begin and end of the ranges, sorted, each byte once.
+    pub(super) ranges: Vec<(u64, u64)>,
     /// Of [`Listed::SeveralNamesAndTrail`], the directories as they were before their names were read, by path.
     pub(super) trail: Trail,
     /// What could not be read.
@@ -58,7 +59,7 @@ pub(super) fn sum(
     progress: &Progress,
 ) -> rustix::io::Result<Total> {
     let stat = fstat(&top)?;
-    let mut first = Total { bytes: bytes(&stat), directories: 1, ..Total::default() };
+    let mut first = Total { bytes: disk_bytes(&stat), directories: 1, ..Total::default() };
     first.trail.add(PathBuf::from("."), &stat);
     let sum = Sum { listed, progress, total: Mutex::new(first) };
     walk(top, threads, &sum);
@@ -66,8 +67,8 @@ pub(super) fn sum(
     total.inodes.sort_unstable();
     total.inodes.dedup_by_key(|(inode, _)| *inode);
     total.trail.sort();
-    total.places.sort_unstable();
-    total.places.dedup_by(|next, kept| {
+    total.ranges.sort_unstable();
+    total.ranges.dedup_by(|next, kept| {
         let meets = next.0 <= kept.1;
         if meets {
             kept.1 = kept.1.max(next.1);
@@ -86,16 +87,16 @@ struct Sum<'a> {
 impl Visitor for Sum<'_> {
     type Tally = Total;
 
-    fn name(&self, total: &mut Total, found: &Found<'_>) -> io::Result<()> {
-        let (stat, bytes) = (found.stat, bytes(found.stat));
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+    fn name(&self, total: &mut Total, found: &Name<'_>) -> io::Result<()> {
+        let (stat, bytes) = (found.stat, disk_bytes(found.stat));
+        if file_type(stat) == FileType::Directory {
             total.directories += 1;
             total.bytes += bytes;
             return Ok(());
         }
         total.files += 1;
         let (placed, looked) = match self.listed {
-            Listed::Places if bytes > 0 => match places(found, &mut total.places) {
+            Listed::DiskRanges if bytes > 0 => match ranges(found, &mut total.ranges) {
                 Ok(placed) => (placed, Ok(())),
                 // It counts by its inode, and as a problem, so that the next run looks again.
                 Err(error) => (0, Err(error)),
@@ -103,11 +104,10 @@ impl Visitor for Sum<'_> {
             _ => (0, Ok(())),
         };
         let bytes = bytes.saturating_sub(placed);
-        let all = matches!(self.listed, Listed::All | Listed::Places);
-        let listed = all || stat.st_nlink > 1;
+        let all = matches!(self.listed, Listed::All | Listed::DiskRanges);
+        let listed = all || names(stat) > 1;
         if listed && bytes > 0 {
-            #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-            total.inodes.push(((stat.st_dev as u64, stat.st_ino as u64), bytes));
+            total.inodes.push((Inode::from_stat(stat), bytes));
         } else {
             total.bytes += bytes;
         }
@@ -121,7 +121,7 @@ impl Visitor for Sum<'_> {
         total.files += more.files;
         total.directories += more.directories;
         total.inodes.append(&mut more.inodes);
-        total.places.append(&mut more.places);
+        total.ranges.append(&mut more.ranges);
     }
 
     fn entered(&self, path: impl FnOnce() -> PathBuf, dir: &OwnedFd) {
@@ -146,19 +146,12 @@ impl Visitor for Sum<'_> {
     }
 }
 
-/// Adds the places of a file's data; how many bytes they are.
-fn places(found: &Found<'_>, places: &mut Vec<(u64, u64)>) -> io::Result<u64> {
-    if FileType::from_raw_mode(found.stat.st_mode) != FileType::RegularFile {
+/// Adds the ranges of a file's data; how many bytes they are.
+fn ranges(found: &Name<'_>, ranges: &mut Vec<(u64, u64)>) -> io::Result<u64> {
+    if file_type(found.stat) != FileType::RegularFile {
         return Ok(0);
     }
     let extents = open_file(found.dir, found.name).and_then(extents)?;
-    places.extend(extents.iter().map(|extent| (extent.start, extent.start + extent.len)));
+    ranges.extend(extents.iter().map(|extent| (extent.start, extent.start + extent.len)));
     Ok(extents.iter().map(|extent| extent.len).sum())
-}
-
-/// What the inode takes on disk, in bytes.
-#[allow(clippy::unnecessary_cast)]
-fn bytes(stat: &Stat) -> u64 {
-    // The unit of `st_blocks` is this, whatever the file system's blocks are.
-    stat.st_blocks as u64 * 512
 }

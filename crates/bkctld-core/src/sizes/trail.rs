@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use bkctld_tree::look;
+use bkctld_tree::hold;
+use bkctld_tree::stat::{FsTime, Inode, ctime};
 use rustix::fs::{Stat, fstat};
 use sha2::{Digest, Sha256};
 
@@ -22,7 +23,7 @@ const PATH_MAX: usize = 4096;
 /// The largest trail, in bytes: a client makes the directories, and the server keeps them in memory.
 const MOST: usize = 64 << 20;
 
-/// See the module.
+/// The directories of one tree, by path.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     marks: Vec<(Vec<u8>, [u8; MARK])>,
@@ -85,7 +86,7 @@ pub(super) fn is_unchanged(top: &OwnedFd, path: &Path, sum: &str) -> bool {
         let (name, after) = after.split_at(end);
         // By descriptors: the client may have put a link in the way. A path that is too long to be
         // looked up is as if it had changed.
-        if !look(top, name).is_ok_and(|dir| fstat(&dir).is_ok_and(|stat| mark(&stat) == *was)) {
+        if !hold(top, name).is_ok_and(|dir| fstat(&dir).is_ok_and(|stat| mark(&stat) == *was)) {
             return false;
         }
         rest = after.get(1..).unwrap_or_default();
@@ -97,12 +98,12 @@ fn checksum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
 fn mark(stat: &Stat) -> [u8; MARK] {
     let mut mark = [0; MARK];
-    mark[..8].copy_from_slice(&(stat.st_ino as u64).to_le_bytes());
-    mark[8..16].copy_from_slice(&(stat.st_ctime as i64).to_le_bytes());
-    mark[16..].copy_from_slice(&(stat.st_ctime_nsec as u32).to_le_bytes());
+    let FsTime { seconds, nanoseconds } = ctime(stat);
+    mark[..8].copy_from_slice(&Inode::from_stat(stat).number.to_le_bytes());
+    mark[8..16].copy_from_slice(&seconds.to_le_bytes());
+    mark[16..].copy_from_slice(&nanoseconds.to_le_bytes());
     mark
 }
 

@@ -5,14 +5,16 @@
 //! before the last walk, they vouch for what was found then, whoever may have written. (Times of change of directories do
 //! not: they stay when a file in them grows.)
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{IFlags, Stat, fstat, fstatfs, ioctl_getflags, syncfs};
+use bkctld_sys::filesystem::{self, Kind};
+use bkctld_tree::stat::Inode;
+use rustix::fs::{IFlags, Stat, fstat, ioctl_getflags, syncfs};
 use sha2::{Digest, Sha256};
 
-use super::cache::Place;
+use super::cache_dir::{CacheDir, Usage};
 use crate::error::{IoContext, Result};
 use crate::file::{self, Sync};
 
@@ -21,16 +23,16 @@ const LEN: usize = 64;
 
 /// The file systems whose numbers are exact once all is written: ext4 (and its elders) and XFS. Of others
 /// (ZFS, network file systems) that is not known, and on btrfs a small file takes no block of its own.
-const EXACT: [u64; 2] = [0xef53, 0x5846_5342];
+const EXACT: [Kind; 2] = [Kind::EXT4, Kind::XFS];
 
 /// What is in use of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
-    /// Its magic number.
+    /// Its [`Kind::number`].
     kind: u64,
-    /// In bytes.
+    /// Of the whole file system, in bytes.
     size: u64,
-    /// Of 512 bytes.
+    /// In use, in units of 512 bytes.
     blocks: u64,
     inodes: u64,
 }
@@ -41,7 +43,7 @@ pub(super) struct Volume {
     dir: File,
     path: PathBuf,
     device: u64,
-    /// Before anything was walked.
+    /// The state before anything was walked.
     before: State,
     /// Whether they tell of every change.
     exact: bool,
@@ -50,15 +52,15 @@ pub(super) struct Volume {
 
 impl Volume {
     /// Looks at it, after everything was written.
-    pub(super) fn begin(path: &Path, place: &Place) -> Result<Volume> {
+    pub(super) fn begin(path: &Path, caches: &CacheDir) -> Result<Volume> {
         let dir = File::open(path).context("cannot open", path)?;
         syncfs(&dir).context("cannot sync", path)?;
-        let before = State::of(&dir).context("cannot look at", path)?;
-        let device = device(&fstat(&dir).context("cannot look at", path)?);
+        let before = State::read(&dir).context("cannot look at", path)?;
+        let device = Inode::from_stat(&fstat(&dir).context("cannot look at", path)?).device;
         // With a project's quota on the directory, what is told is the project's use.
         let of_project = ioctl_getflags(&dir).is_ok_and(|flags| flags.contains(IFlags::PROJECT_INHERIT));
-        let exact = EXACT.contains(&before.kind) && !of_project;
-        let unchanged = read(&place.state()) == Some(before);
+        let exact = EXACT.iter().any(|kind| kind.number() == before.kind) && !of_project;
+        let unchanged = read(&caches.state()) == Some(before);
         Ok(Volume { dir, path: path.to_path_buf(), device, before, exact, unchanged })
     }
 
@@ -69,51 +71,50 @@ impl Volume {
 
     /// Whether the file is on it, and its numbers tell of every change of the file's size.
     pub(super) fn vouches_for(&self, stat: &Stat) -> bool {
-        self.exact && device(stat) == self.device
+        self.exact && Inode::from_stat(stat).device == self.device
     }
 
     /// Writes the caches, and the state that they are true in.
-    pub(super) fn finish(self, place: &Place, caches: &[(PathBuf, Vec<u8>)]) -> Result<()> {
+    pub(super) fn finish(self, dir: &CacheDir, caches: &[(PathBuf, Vec<u8>)]) -> Result<()> {
         if self.unchanged && caches.is_empty() {
             return Ok(());
         }
         // From here on, until all is written, no state vouches for the caches.
-        write(&place.state(), &[0; LEN])?;
-        let same = place.device()? == self.device;
+        write(&dir.state(), &[0; LEN])?;
+        let same = dir.device()? == self.device;
         // Where the caches lie on the file system itself, their own blocks are to be told from what
         // somebody else writes in this moment.
-        let between = (self.state()?, place.usage()?);
+        let between = (self.state()?, dir.usage()?);
         for (path, content) in caches {
             file::replace_with(path, 0o600, content, Sync::Later)?;
         }
         let vouches = if same {
             syncfs(&self.dir).context("cannot sync", &self.path)?;
-            let (state, usage) = (self.state()?, place.usage()?);
+            let (state, usage) = (self.state()?, dir.usage()?);
             let explained = between.0.with_usage(between.1, usage);
             (between.0 == self.before && explained == Some(state)).then_some(state)
         } else {
             Some(self.before)
         };
         match vouches {
-            Some(state) => write(&place.state(), &state.bytes()),
+            Some(state) => write(&dir.state(), &state.bytes()),
             None => Ok(()),
         }
     }
 
     fn state(&self) -> Result<State> {
-        State::of(&self.dir).context("cannot look at", &self.path)
+        State::read(&self.dir).context("cannot look at", &self.path)
     }
 }
 
 impl State {
-    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-    fn of(dir: &File) -> rustix::io::Result<State> {
-        let stat = fstatfs(dir)?;
+    fn read(dir: &File) -> std::io::Result<State> {
+        let now = filesystem::read(dir)?;
         Ok(State {
-            kind: stat.f_type as u64 & 0xffff_ffff,
-            size: stat.f_blocks as u64 * stat.f_bsize as u64,
-            blocks: (stat.f_blocks - stat.f_bfree) as u64 * (stat.f_bsize as u64 / 512),
-            inodes: (stat.f_files as u64).wrapping_sub(stat.f_ffree as u64),
+            kind: now.kind.number(),
+            size: now.blocks * now.block_size,
+            blocks: (now.blocks - now.free_blocks) * (now.block_size / 512),
+            inodes: now.inodes.wrapping_sub(now.free_inodes),
         })
     }
 
@@ -141,25 +142,6 @@ impl State {
     }
 }
 
-/// What files take: in units of 512 bytes, and in number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
-    blocks: u64,
-    inodes: u64,
-}
-
-impl Usage {
-    /// Of a directory without subdirectories, and of what is in it.
-    pub(super) fn of(dir: &Path) -> std::io::Result<Usage> {
-        let mut usage = Usage { blocks: fs::metadata(dir)?.blocks(), inodes: 1 };
-        for entry in fs::read_dir(dir)? {
-            usage.blocks += entry?.metadata()?.blocks();
-            usage.inodes += 1;
-        }
-        Ok(usage)
-    }
-}
-
 fn read(path: &Path) -> Option<State> {
     let file = File::open(path).ok()?;
     let mut bytes = [0; LEN];
@@ -177,18 +159,13 @@ fn write(path: &Path, bytes: &[u8; LEN]) -> Result<()> {
     open().context("cannot write", path)
 }
 
-#[allow(clippy::unnecessary_cast)]
-fn device(stat: &Stat) -> u64 {
-    stat.st_dev as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_state_is_read_back_whole_or_not_at_all() {
-        let state = State { kind: EXACT[0], size: 1 << 40, blocks: 12345, inodes: 678 };
+        let state = State { kind: EXACT[0].number(), size: 1 << 40, blocks: 12345, inodes: 678 };
         assert_eq!(State::from_bytes(&state.bytes()), Some(state));
         assert_eq!(State::from_bytes(&[0; LEN]), None);
         for at in 0..LEN {
@@ -200,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_own_files_take_is_told_from_what_others_take() {
-        let state = State { kind: EXACT[1], size: 1 << 40, blocks: 100, inodes: 10 };
+        let state = State { kind: EXACT[1].number(), size: 1 << 40, blocks: 100, inodes: 10 };
         let (before, after) = (Usage { blocks: 8, inodes: 2 }, Usage { blocks: 24, inodes: 3 });
         assert_eq!(state.with_usage(before, after), Some(State { blocks: 116, inodes: 11, ..state }));
         assert_eq!(state.with_usage(after, before), Some(State { blocks: 84, inodes: 9, ..state }));

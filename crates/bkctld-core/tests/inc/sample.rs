@@ -129,7 +129,7 @@ pub fn digest(tree: &Path) -> BTreeMap<PathBuf, String> {
             kind => format!("special {}", kind.is_fifo()),
         };
         let name = CString::new(path.file_name().unwrap().as_bytes()).unwrap();
-        let xattrs = Xattrs::of_name(File::open(path.parent().unwrap()).unwrap(), &name).unwrap();
+        let xattrs = Xattrs::read_name(File::open(path.parent().unwrap()).unwrap(), &name).unwrap();
         let device = if meta.file_type().is_file() || meta.is_dir() { 0 } else { meta.rdev() };
         let size = if meta.is_dir() { 0 } else { meta.len() };
         let line = format!(

@@ -3,11 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::{ROOT_INODE, call, on_btrfs};
+use crate::filesystem;
 use linux_raw_sys::btrfs as raw;
 use linux_raw_sys::ioctl::BTRFS_IOC_TREE_SEARCH;
-use rustix::fs::fstatfs;
-
-use super::{ROOT_INODE, call, on_btrfs};
 
 /// How many bytes of data the subvolume that holds the descriptor has in extents that were written
 /// after this transaction (all of them after 0). Counted as `du` does: holes and what is nested in it
@@ -17,8 +16,7 @@ use super::{ROOT_INODE, call, on_btrfs};
 /// Needs `CAP_SYS_ADMIN`.
 pub fn bytes_written_after(fd: impl AsFd, transaction: u64) -> io::Result<u64> {
     let fd = on_btrfs(fd.as_fd())?;
-    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-    let block = fstatfs(fd)?.f_bsize as u64;
+    let block = filesystem::read(fd)?.block_size;
     let mut bytes = 0;
     let key = raw::btrfs_ioctl_search_key {
         // That of the descriptor.

@@ -64,8 +64,11 @@ fn measure(context: &Context, jail: &Jail, measuring: &Measuring, progress: &Pro
         .map_err(|error| errors.push(error))
         .ok()
         .and_then(|lastlog| Some(lastlog.ok()?.modified()));
-    let sizes =
-        context.turns.take_part(|| measuring.jail(jail, progress)).map_err(|error| errors.push(error)).ok();
+    let sizes = context
+        .turns
+        .take_part(|| measuring.measure(jail, progress))
+        .map_err(|error| errors.push(error))
+        .ok();
     for problem in sizes.iter().flat_map(|sizes| &sizes.live.problems) {
         context.ui.warning(format_args!("jail '{}': {problem}", jail.name()));
     }

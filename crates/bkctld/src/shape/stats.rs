@@ -67,7 +67,7 @@ impl From<Sizes> for LineSizes {
     fn from(sizes: Sizes) -> LineSizes {
         let each = sizes.incs.iter().map(|inc| Inc { inc: inc.name, new_bytes: inc.new }).collect();
         LineSizes {
-            incs: Incs { bytes: sizes.of_incs(), each },
+            incs: Incs { bytes: sizes.incs_total(), each },
             live: Live {
                 bytes: sizes.live.bytes,
                 files: sizes.live.files,

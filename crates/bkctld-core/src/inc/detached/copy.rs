@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bkctld_sys::writers::has_writers;
+use bkctld_tree::stat::{FsTime, Inode, atime, ctime, disk_bytes, file_type, mtime};
 use bkctld_tree::xattr::Xattrs;
-use bkctld_tree::{aside, open_file, pass};
+use bkctld_tree::{give_way, open_file, wait_aside};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, chmodat, chownat,
     copy_file_range, fchmod, fchown, fstat, ftruncate, futimens, ioctl_ficlone, mknodat, openat, readlinkat,
@@ -20,7 +21,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::signature::{Signature, atime, ctime, kind, mtime};
+use super::signature::Signature;
 
 /// Files up to this size are read and written whole, in bytes.
 const SMALL: u64 = 64 << 10;
@@ -36,7 +37,7 @@ const LEASE_WAIT: Duration = Duration::from_millis(20);
 pub(super) enum Skip {
     /// Removed, or replaced by something of another type, while it was looked at.
     Vanished,
-    /// It cannot be read.
+    /// It cannot be read, for this reason.
     Unreadable(io::Error),
     /// Another file system is mounted there.
     MountPoint,
@@ -57,7 +58,7 @@ pub(super) enum Failure {
     GivenUp,
 }
 
-/// What was made.
+/// What was made of a live inode.
 #[derive(Debug)]
 pub(super) struct Copied {
     /// What the live inode was.
@@ -70,7 +71,7 @@ pub(super) struct Copied {
     pub(super) cloned: bool,
     /// Attributes that the inc's file system did not take.
     pub(super) attributes: Option<io::Error>,
-    /// Bytes copied.
+    /// Bytes that were read and written, not cloned.
     pub(super) bytes: u64,
 }
 
@@ -92,7 +93,8 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// What an error in the live tree says of a name: usually that it is no longer what it was.
-pub(super) fn failure_of(error: io::Error) -> Failure {
+pub(super) fn live_failure(error: impl Into<io::Error>) -> Failure {
+    let error = error.into();
     if is_shortage(&error) {
         return Failure::Fatal(error);
     }
@@ -103,20 +105,14 @@ pub(super) fn failure_of(error: io::Error) -> Failure {
     })
 }
 
-fn live<T>(result: Result<T, impl Into<io::Error>>) -> Result<T, Failure> {
-    result.map_err(|error| failure_of(error.into()))
-}
-
-/// The result of making a name in the inc.
-pub(super) fn made<T>(result: Result<T, impl Into<io::Error>>) -> Result<T, Failure> {
-    result.map_err(|error| {
-        let error = error.into();
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            Failure::Skip(Skip::Twice)
-        } else {
-            Failure::Fatal(error)
-        }
-    })
+/// What an error says that came up when a name was to be made in the inc.
+pub(super) fn creation_failure(error: impl Into<io::Error>) -> Failure {
+    let error = error.into();
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        Failure::Skip(Skip::Twice)
+    } else {
+        Failure::Fatal(error)
+    }
 }
 
 impl Copier {
@@ -152,7 +148,7 @@ impl Copier {
         name: &CStr,
         stat: &Stat,
     ) -> Result<Copied, Failure> {
-        match kind(stat) {
+        match file_type(stat) {
             FileType::RegularFile => self.regular(from, to, name),
             _ => special(from, to, name, stat),
         }
@@ -163,14 +159,15 @@ impl Copier {
         // Before the file is looked at: a write sets the ctime first and brings its data later, and one
         // that ended while the copy was made would show in neither of the looks.
         let writers = self.writers(&source);
-        let stat = live(fstat(&source))?;
-        let xattrs = live(Xattrs::of(&source))?;
+        let stat = fstat(&source).map_err(live_failure)?;
+        let xattrs = Xattrs::read(&source).map_err(live_failure)?;
         let create = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let target = File::from(made(openat(to, name, create, Mode::RUSR | Mode::WUSR))?);
+        let target = openat(to, name, create, Mode::RUSR | Mode::WUSR).map_err(creation_failure)?;
+        let target = File::from(target);
         let filled = self.fill(&File::from(source), &target, &stat).and_then(|(source, cloned, bytes)| {
-            let after = live(fstat(source))?;
-            let changed = Signature::of(&after) != Signature::of(&stat);
-            let attributes = dress(target.as_fd(), &stat, &xattrs).map_err(Failure::Fatal)?;
+            let after = fstat(source).map_err(live_failure)?;
+            let changed = Signature::from_stat(&after) != Signature::from_stat(&stat);
+            let attributes = copy_metadata(&stat, &xattrs, target.as_fd()).map_err(Failure::Fatal)?;
             Ok(Copied { stat, changed, writers, cloned, attributes, bytes })
         });
         if let Err(Failure::Skip(_)) = filled {
@@ -189,9 +186,9 @@ impl Copier {
                     if self.lease_waits.fetch_update(Relaxed, Relaxed, left).is_err() {
                         return Err(Failure::Skip(Skip::Leased));
                     }
-                    aside(|| std::thread::sleep(LEASE_WAIT));
+                    wait_aside(|| std::thread::sleep(LEASE_WAIT));
                 }
-                done => return live(done),
+                done => return done.map_err(live_failure),
             }
         }
     }
@@ -222,8 +219,7 @@ impl Copier {
                 Err(_) => {}
             }
         }
-        #[allow(clippy::unnecessary_cast)]
-        let dense = stat.st_blocks as u64 * 512 >= size;
+        let dense = disk_bytes(stat) >= size;
         let bytes = if size <= SMALL && dense {
             self.by_hand(source, target, 0, size)?
         } else {
@@ -245,14 +241,14 @@ impl Copier {
                 Err(Errno::NXIO) => break,
                 // A file system that knows no holes.
                 Err(Errno::INVAL) => at,
-                Err(error) => return Err(failure_of(error.into())),
+                Err(error) => return Err(live_failure(error)),
             };
             let to = match seek(source, SeekFrom::Hole(from)) {
                 Ok(to) => to.min(size),
                 // The file became shorter meanwhile.
                 Err(Errno::NXIO) => break,
                 Err(Errno::INVAL) => size,
-                Err(error) => return Err(failure_of(error.into())),
+                Err(error) => return Err(live_failure(error)),
             };
             bytes += self.range(source, target, from, to)?;
             // Data and hole at one place would mean a hole of no length: go on past it.
@@ -293,34 +289,34 @@ impl Copier {
                     at += n as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failure_of(error)),
+                Err(error) => return Err(live_failure(error)),
             }
         }
         Ok(at - from)
     }
 
     fn check(&self) -> Result<(), Failure> {
-        pass();
+        give_way();
         if self.given_up() { Err(Failure::GivenUp) } else { Ok(()) }
     }
 }
 
 /// A symbolic link, fifo, socket or device.
 fn special(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Result<Copied, Failure> {
-    let target = match kind(stat) {
-        FileType::Symlink => Some(live(readlinkat(from, name, Vec::new()))?),
+    let target = match file_type(stat) {
+        FileType::Symlink => Some(readlinkat(from, name, Vec::new()).map_err(live_failure)?),
         _ => None,
     };
-    let xattrs = live(Xattrs::of_name(from, name))?;
-    let after = live(statat(from, name, AtFlags::SYMLINK_NOFOLLOW))?;
-    if (after.st_dev, after.st_ino, ctime(&after)) != (stat.st_dev, stat.st_ino, ctime(stat)) {
+    let xattrs = Xattrs::read_name(from, name).map_err(live_failure)?;
+    let after = statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(live_failure)?;
+    if (Inode::from_stat(&after), ctime(&after)) != (Inode::from_stat(stat), ctime(stat)) {
         return Err(Failure::Skip(Skip::Vanished));
     }
     match &target {
-        Some(target) => made(symlinkat(target.as_c_str(), to, name))?,
+        Some(target) => symlinkat(target.as_c_str(), to, name).map_err(creation_failure)?,
         None => {
             let mode = Mode::from_raw_mode(stat.st_mode);
-            made(mknodat(to, name, kind(stat), mode & Mode::RWXU, stat.st_rdev))?;
+            mknodat(to, name, file_type(stat), mode & Mode::RWXU, stat.st_rdev).map_err(creation_failure)?;
         }
     }
     let fatal = |error: Errno| Failure::Fatal(error.into());
@@ -330,7 +326,7 @@ fn special(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Result<Cop
         // The inc is out of the client's reach: the name is what was just made.
         chmodat(to, name, Mode::from_raw_mode(stat.st_mode), AtFlags::empty()).map_err(fatal)?;
     }
-    let attributes = taken(xattrs.set_name(to, name)).map_err(Failure::Fatal)?;
+    let attributes = tolerate_refusal(xattrs.write_name(to, name)).map_err(Failure::Fatal)?;
     utimensat(to, name, &times(stat), AtFlags::SYMLINK_NOFOLLOW).map_err(fatal)?;
     Ok(Copied { stat: *stat, changed: false, writers: Some(false), cloned: false, attributes, bytes: 0 })
 }
@@ -339,18 +335,22 @@ fn special(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> Result<Cop
 ///
 /// In this order: a new owner takes setuid bits and capabilities away, an access list is part of
 /// the mode, and anything changes the times. Gives back why attributes were not taken, if so.
-pub(super) fn dress(fd: BorrowedFd<'_>, stat: &Stat, xattrs: &Xattrs) -> io::Result<Option<io::Error>> {
+pub(super) fn copy_metadata(
+    stat: &Stat,
+    xattrs: &Xattrs,
+    fd: BorrowedFd<'_>,
+) -> io::Result<Option<io::Error>> {
     let (uid, gid) = owner(stat);
     fchown(fd, Some(uid), Some(gid))?;
     fchmod(fd, Mode::from_raw_mode(stat.st_mode))?;
-    let attributes = taken(xattrs.set(fd))?;
+    let attributes = tolerate_refusal(xattrs.write(fd))?;
     futimens(fd, &times(stat))?;
     Ok(attributes)
 }
 
 /// Attributes that cannot be kept (the inc's file system has none, say) cost a warning; a full disk
 /// costs the inc.
-fn taken(set: io::Result<()>) -> io::Result<Option<io::Error>> {
+fn tolerate_refusal(set: io::Result<()>) -> io::Result<Option<io::Error>> {
     match set {
         Ok(()) => Ok(None),
         Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
@@ -365,7 +365,6 @@ fn owner(stat: &Stat) -> (Uid, Gid) {
 }
 
 fn times(stat: &Stat) -> Timestamps {
-    let timespec =
-        |time: super::signature::FsTime| Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds.into() };
+    let timespec = |time: FsTime| Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds.into() };
     Timestamps { last_access: timespec(atime(stat)), last_modification: timespec(mtime(stat)) }
 }

@@ -1,7 +1,7 @@
 //! The index of an inc: what the live tree was when the inc was made, by path.
 //!
 //! One block for each directory, written after those of its subdirectories, so that it can hold
-//! their places; the place of the top directory's is at the end of the file. By path and not by
+//! their offsets; that of the top directory's is at the end of the file. By path and not by
 //! inode, because what is looked for is the previous inc's file, which has a path only. Nothing in
 //! it is trusted without its checksum: a damaged block is as if its directory had not been there,
 //! and then what is below is copied.
@@ -17,7 +17,7 @@ use super::signature::Signature;
 
 const MAGIC: &[u8; 8] = b"bkcinc01";
 const SUM: usize = 16;
-/// Magic, inode of the inc's top directory, place of the top block, length of the file, checksum.
+/// Magic, inode of the inc's top directory, offset of the top block, length of the file, checksum.
 const TRAILER: usize = 8 + 8 + 8 + 8 + SUM;
 /// The length of the entries, before each block.
 const HEADER: usize = 4;
@@ -30,9 +30,9 @@ const OTHER: u8 = b'f';
 /// What is known of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// A directory, and where its block is.
+    /// A directory, and the offset of its block in the index.
     Directory(u64),
-    /// Anything else.
+    /// Anything else, as it was when it was copied.
     Other(Signature),
 }
 
@@ -54,7 +54,7 @@ impl Block {
         self.bytes.extend_from_slice(&[kind, len]);
         self.bytes.extend_from_slice(name);
         match known {
-            Known::Directory(place) => self.bytes.extend_from_slice(&place.to_le_bytes()),
+            Known::Directory(offset) => self.bytes.extend_from_slice(&offset.to_le_bytes()),
             Known::Other(signature) => self.bytes.extend_from_slice(signature.as_bytes()),
         }
     }
@@ -123,7 +123,7 @@ impl Block {
     }
 }
 
-/// Writes an index.
+/// Writes an index, block by block.
 #[derive(Debug)]
 pub(super) struct Writer {
     file: BufWriter<File>,
@@ -135,13 +135,13 @@ impl Writer {
         Writer { file: BufWriter::with_capacity(256 << 10, file), at: 0 }
     }
 
-    /// Writes the block of a directory and says where it is.
+    /// Writes the block of a directory and gives its offset.
     pub(super) fn put(&mut self, block: Block) -> io::Result<u64> {
-        let place = self.at;
+        let offset = self.at;
         let bytes = block.sealed();
         self.file.write_all(&bytes)?;
         self.at += bytes.len() as u64;
-        Ok(place)
+        Ok(offset)
     }
 
     /// Closes the index of the inc whose top directory has this inode.
@@ -158,7 +158,7 @@ impl Writer {
     }
 }
 
-/// Reads an index.
+/// Reads an index, at any block.
 #[derive(Debug)]
 pub(super) struct Reader {
     file: File,
@@ -188,11 +188,11 @@ impl Reader {
         self.block(self.top)
     }
 
-    /// The block at this place; none when it is damaged.
-    pub(super) fn block(&self, place: u64) -> Option<Block> {
-        let room = usize::try_from(self.end.checked_sub(place)?).ok()?;
+    /// The block at this offset; none when it is damaged.
+    pub(super) fn block(&self, offset: u64) -> Option<Block> {
+        let room = usize::try_from(self.end.checked_sub(offset)?).ok()?;
         let mut bytes = vec![0; room.min(FIRST_READ)];
-        self.file.read_exact_at(&mut bytes, place).ok()?;
+        self.file.read_exact_at(&mut bytes, offset).ok()?;
         let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
         let whole = HEADER.checked_add(len)?.checked_add(SUM)?;
         if whole > room {
@@ -201,7 +201,7 @@ impl Reader {
         let have = bytes.len();
         bytes.resize(whole, 0);
         if whole > have {
-            self.file.read_exact_at(&mut bytes[have..], place + have as u64).ok()?;
+            self.file.read_exact_at(&mut bytes[have..], offset + have as u64).ok()?;
         }
         let (content, sum) = bytes.split_at(HEADER + len);
         if checksum(content) != sum {

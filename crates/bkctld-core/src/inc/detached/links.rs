@@ -6,31 +6,27 @@ use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use bkctld_sys::btrfs;
-use bkctld_tree::aside;
-use rustix::fs::{Stat, fstatfs};
+use bkctld_sys::filesystem::{self, Kind};
+use bkctld_tree::stat::Inode;
+use bkctld_tree::wait_aside;
 
-use super::node::Node;
 use super::signature::Signature;
+use super::trees::Node;
 
-/// `EXT4_LINK_MAX`; the magic number is that of ext2 and ext3 too, which allow 32,000: there the
-/// kernel's refusal is what counts.
+/// `EXT4_LINK_MAX`; ext2 and ext3, which look the same, allow 32,000: there the kernel's refusal is what
+/// counts.
 const EXT4_LINKS: u64 = 65_000;
-const EXT4_MAGIC: u64 = 0xef53;
-/// `BTRFS_LINK_MAX`.
+/// `BTRFS_LINK_MAX` of the kernel.
 const BTRFS_LINKS: u64 = 65_535;
 
 /// How many names an inode can have where the descriptor is, as far as is known.
 pub(super) fn link_max(fd: impl AsFd) -> std::io::Result<u64> {
-    let fd = fd.as_fd();
-    if btrfs::is_btrfs(fd)? {
-        return Ok(BTRFS_LINKS);
-    }
-    let is_ext4 = fstatfs(fd)?.f_type as u64 & 0xffff_ffff == EXT4_MAGIC;
-    Ok(if is_ext4 { EXT4_LINKS } else { u64::MAX })
+    Ok(match filesystem::kind(fd)? {
+        Kind::BTRFS => BTRFS_LINKS,
+        Kind::EXT4 => EXT4_LINKS,
+        _ => u64::MAX,
+    })
 }
-
-type Inode = (u64, u64);
 
 /// Where an inode is in the inc.
 #[derive(Clone, Debug)]
@@ -55,37 +51,35 @@ pub(super) struct Links {
     changed: Condvar,
 }
 
-/// Whose turn it is.
+/// Whether the caller is to place an inode, or somebody has.
 pub(super) enum Claim<'a> {
     /// This name is the first: the caller places the inode.
-    First(Turn<'a>),
+    First(Duty<'a>),
     /// It is in the inc already.
     Placed(Placed),
 }
 
 /// The right and the duty to place an inode. Dropped without that, the next name gets it.
-pub(super) struct Turn<'a> {
+pub(super) struct Duty<'a> {
     links: &'a Links,
     inode: Inode,
 }
 
 impl Links {
     /// Asks for the inode; waits while another thread places it (which never waits itself).
-    #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-    pub(super) fn claim(&self, stat: &Stat) -> Claim<'_> {
-        let inode = (stat.st_dev as u64, stat.st_ino as u64);
+    pub(super) fn claim(&self, inode: Inode) -> Claim<'_> {
         loop {
             let mut inodes = self.lock();
             match inodes.get(&inode) {
                 None => {
                     inodes.insert(inode, State::Busy);
-                    return Claim::First(Turn { links: self, inode });
+                    return Claim::First(Duty { links: self, inode });
                 }
                 Some(State::Placed(placed)) => return Claim::Placed(placed.clone()),
                 Some(State::Busy) => {
                     drop(inodes);
                     // Who places it may be waiting for its turn.
-                    aside(|| {
+                    wait_aside(|| {
                         let busy = |inodes: &mut HashMap<Inode, State>| {
                             matches!(inodes.get(&inode), Some(State::Busy))
                         };
@@ -97,9 +91,8 @@ impl Links {
     }
 
     /// Another copy takes over, because the one that the names linked to has as many as it may.
-    #[allow(clippy::unnecessary_cast)]
-    pub(super) fn replace(&self, stat: &Stat, placed: Placed) {
-        self.lock().insert((stat.st_dev as u64, stat.st_ino as u64), State::Placed(placed));
+    pub(super) fn replace(&self, inode: Inode, placed: Placed) {
+        self.lock().insert(inode, State::Placed(placed));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Inode, State>> {
@@ -107,7 +100,7 @@ impl Links {
     }
 }
 
-impl Turn<'_> {
+impl Duty<'_> {
     /// The inode is in the inc.
     pub(super) fn placed(self, placed: Placed) {
         self.links.lock().insert(self.inode, State::Placed(placed));
@@ -115,7 +108,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Duty<'_> {
     fn drop(&mut self) {
         let mut inodes = self.links.lock();
         if matches!(inodes.get(&self.inode), Some(State::Busy)) {

@@ -2,14 +2,14 @@
 //! previous inc becomes a hard link to the *previous inc's* file, anything else is cloned or copied;
 //! a live inode never gets into an inc, so nothing that a client does to its files reaches one.
 
+mod build;
 mod copy;
 pub(crate) mod index;
 mod links;
-mod node;
 mod place;
 mod signature;
 mod space;
-mod tree;
+mod trees;
 mod warnings;
 
 use std::fs::{File, OpenOptions};
@@ -18,8 +18,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use bkctld_tree::stat::{Inode, ctime};
 use bkctld_tree::xattr::drop_inherited_acls;
-use bkctld_tree::{aside, open_dir};
+use bkctld_tree::{open_dir, wait_aside};
 use rustix::fs::{Mode, fstat, mkdirat, syncfs};
 
 use super::IncName;
@@ -30,9 +31,11 @@ use crate::file;
 use crate::jail::Jail;
 use crate::progress::Progress;
 use crate::text;
+use build::{Build, explain_shortage};
 use index::{Reader, Writer};
+use links::link_max;
 use space::Room;
-use tree::{Build, Previous, shortage_said};
+use trees::Trees;
 
 /// The clock of ctimes moves on within this time: what is done after it has another ctime than what was done
 /// before. (Where a file system keeps whole seconds only, a second may pass.)
@@ -65,15 +68,17 @@ pub(super) fn build(
     let new = open_dir(&parent, &c_name(&making)?).context("cannot open", &path)?;
     drop_inherited_acls(&new).context("cannot set the access list of", &path)?;
     // The file system's own clock, read before anything is looked at.
-    let begun = signature::ctime(&fstat(&new).context("cannot look at", &path)?);
+    let begun = ctime(&fstat(&new).context("cannot look at", &path)?);
     // A page that a process has mapped and made dirty can be written again without a new ctime,
     // until it is written out. From here on, every later change shows.
-    aside(|| syncfs(&live)).context("cannot sync", &path)?;
-    aside(|| std::thread::sleep(TICK));
+    wait_aside(|| syncfs(&live)).context("cannot sync", &path)?;
+    wait_aside(|| std::thread::sleep(TICK));
 
-    let (inc, previous) = previous(inc_dir, incs).unzip();
-    match inc {
-        Some(inc) => progress.expect(Record::read(jail, inc)?.map_or(0, |record| record.counts.files)),
+    let previous = previous(inc_dir, incs);
+    match &previous {
+        Some(Previous { name, .. }) => {
+            progress.expect(Record::read(jail, *name)?.map_or(0, |record| record.counts.files));
+        }
         None => {
             let again = rustix::io::fcntl_dupfd_cloexec(&live, 0).context("cannot open", &path)?;
             let (room, names) = space::check(again, &new, threads).context("cannot look at", &path)?;
@@ -95,20 +100,25 @@ pub(super) fn build(
         .mode(0o600)
         .open(&index_path)
         .context("cannot create", &index_path)?;
-    let top_inode = fstat(&new).context("cannot look at", &path)?.st_ino;
+    let top_inode = Inode::from_stat(&fstat(&new).context("cannot look at", &path)?);
     let new_again = rustix::io::fcntl_dupfd_cloexec(&new, 0).context("cannot open", &path)?;
 
-    let build = Build::new(live, new, previous, Writer::new(index), begun, progress, &path)?;
-    let (writer, top_block, mut built) = build.run(threads)?;
+    let (previous, reader) = previous.map(|previous| (previous.top, previous.index)).unzip();
+    let link_max = link_max(&new).context("cannot look at", &path)?;
+    let build = Build::new(reader, Writer::new(index), begun, link_max, progress, &path);
+    let (writer, top_block, mut built) = build.run(Trees { live, new, previous }, threads)?;
     if let Some(error) = &built.no_leases {
         built.warnings.push(format!(
             "the kernel does not tell of every file whether it is being written to ({error}); those files are \
              copied again by the next inc; fs.leases-enable must be 1, and bkctld must have CAP_LEASE"
         ));
     }
-    writer.finish(top_inode, top_block).context("cannot write", &index_path).map_err(shortage_said)?;
+    writer
+        .finish(top_inode.number, top_block)
+        .context("cannot write", &index_path)
+        .map_err(explain_shortage)?;
     // Once for everything: after a crash an inc that has its name has all its data too.
-    aside(|| syncfs(&new_again)).context("cannot sync", &path)?;
+    wait_aside(|| syncfs(&new_again)).context("cannot sync", &path)?;
     Ok(built)
 }
 
@@ -117,13 +127,20 @@ fn c_name(name: &std::ffi::OsStr) -> Result<std::ffi::CString> {
     std::ffi::CString::new(name.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))
 }
 
+/// The inc that unchanged files are taken from.
+struct Previous {
+    name: IncName,
+    top: OwnedFd,
+    index: Reader,
+}
+
 /// The newest inc that has an index.
-fn previous(inc_dir: &Path, incs: &[IncName]) -> Option<(IncName, Previous)> {
-    incs.iter().rev().find_map(|&inc| {
-        let index = File::open(inc_dir.join(Hidden::Index(inc).file_name())).ok()?;
-        let top = OwnedFd::from(File::open(inc_dir.join(inc.to_string())).ok()?);
-        let reader = Reader::new(index, fstat(&top).ok()?.st_ino)?;
-        Some((inc, Previous { top, index: reader }))
+fn previous(inc_dir: &Path, incs: &[IncName]) -> Option<Previous> {
+    incs.iter().rev().find_map(|&name| {
+        let index = File::open(inc_dir.join(Hidden::Index(name).file_name())).ok()?;
+        let top = OwnedFd::from(File::open(inc_dir.join(name.to_string())).ok()?);
+        let index = Reader::new(index, Inode::from_stat(&fstat(&top).ok()?).number)?;
+        Some(Previous { name, top, index })
     })
 }
 
@@ -159,10 +176,11 @@ pub(super) fn copy_whole(
     }
     // No inc will be built on this one.
     let no_index = OpenOptions::new().write(true).open("/dev/null").context("cannot open", "/dev/null")?;
-    let begun = signature::ctime(&fstat(&new).context("cannot look at", path)?);
-    let build = Build::new(live, again(&new)?, None, Writer::new(no_index), begun, progress, path)?;
-    let (_, _, built) = build.run(threads)?;
-    aside(|| syncfs(&new)).context("cannot sync", path)?;
+    let begun = ctime(&fstat(&new).context("cannot look at", path)?);
+    let link_max = link_max(&new).context("cannot look at", path)?;
+    let build = Build::new(None, Writer::new(no_index), begun, link_max, progress, path);
+    let (_, _, built) = build.run(Trees { live, new: again(&new)?, previous: None }, threads)?;
+    wait_aside(|| syncfs(&new)).context("cannot sync", path)?;
     Ok(built.warnings)
 }
 

@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use bkctld_tree::{Found, Visitor, open_file, walk};
+use bkctld_tree::stat::{Inode, disk_bytes, file_type, names};
+use bkctld_tree::{Name, Visitor, open_file, walk};
 use rustix::fs::{FileType, Mode, OFlags, fstatvfs, ioctl_ficlone, openat};
-
-use super::signature::kind;
 
 /// What the question came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +21,22 @@ pub(super) enum Room {
     Missing {
         /// What the copy would take.
         needed: u64,
-        /// What there is.
+        /// What is free where it would lie.
         free: u64,
     },
 }
 
+/// What a copy of a tree takes.
+#[derive(Debug, Default)]
+struct Total {
+    bytes: u64,
+    names: u64,
+}
+
 struct Sum<'a> {
     new: &'a OwnedFd,
-    total: Mutex<(u64, u64)>,
-    several_names: Mutex<HashSet<(u64, u64)>>,
+    total: Mutex<Total>,
+    several_names: Mutex<HashSet<Inode>>,
     probed: AtomicBool,
     clones: AtomicBool,
 }
@@ -51,51 +57,47 @@ pub(super) fn check(live: OwnedFd, new: &OwnedFd, threads: NonZeroUsize) -> rust
     }
     let statvfs = fstatvfs(new)?;
     let free = statvfs.f_bavail.saturating_mul(statvfs.f_frsize);
-    let (needed, names) = sum.total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Total { bytes: needed, names } = sum.total.into_inner().unwrap_or_else(PoisonError::into_inner);
     let room = if needed <= free { Room::Enough } else { Room::Missing { needed, free } };
     Ok((room, names))
 }
 
 impl Visitor for Sum<'_> {
-    /// Bytes and names.
-    type Tally = (u64, u64);
+    type Tally = Total;
 
-    fn name(&self, (bytes, names): &mut (u64, u64), found: &Found<'_>) -> io::Result<()> {
+    fn name(&self, tally: &mut Total, found: &Name<'_>) -> io::Result<()> {
         let stat = found.stat;
-        *names += 1;
-        if kind(stat) == FileType::RegularFile && stat.st_size > 0 && !self.probed.swap(true, Relaxed) {
+        tally.names += 1;
+        if file_type(stat) == FileType::RegularFile && stat.st_size > 0 && !self.probed.swap(true, Relaxed) {
             self.clones.store(self.probe(found), Relaxed);
         }
-        #[allow(clippy::unnecessary_cast)] // the types differ from one architecture to the next
-        let inode = (stat.st_dev as u64, stat.st_ino as u64);
-        let counted_before = kind(stat) != FileType::Directory
-            && stat.st_nlink > 1
+        let inode = Inode::from_stat(stat);
+        let counted_before = file_type(stat) != FileType::Directory
+            && names(stat) > 1
             && !self.several_names.lock().unwrap_or_else(PoisonError::into_inner).insert(inode);
         if !counted_before {
-            #[allow(clippy::unnecessary_cast)]
-            {
-                *bytes += stat.st_blocks as u64 * 512;
-            }
+            tally.bytes += disk_bytes(stat);
         }
         Ok(())
     }
 
-    fn add(&self, (bytes, names): (u64, u64)) {
+    fn add(&self, tally: Total) {
         let mut total = self.total.lock().unwrap_or_else(PoisonError::into_inner);
-        *total = (total.0 + bytes, total.1 + names);
+        total.bytes += tally.bytes;
+        total.names += tally.names;
     }
 
     // What cannot be opened or read now is for the copy to complain about.
     fn failed(&self, _: PathBuf, _: io::Error) {}
 
-    fn stop(&self) -> bool {
+    fn stopped(&self) -> bool {
         self.clones.load(Relaxed)
     }
 }
 
 impl Sum<'_> {
     /// Whether this live file can be cloned to where the inc will be.
-    fn probe(&self, found: &Found<'_>) -> bool {
+    fn probe(&self, found: &Name<'_>) -> bool {
         // A file without a name: nothing is left, whatever happens.
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let Ok(target) = openat(self.new, c".", flags, Mode::RUSR | Mode::WUSR) else { return false };

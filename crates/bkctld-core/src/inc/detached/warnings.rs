@@ -3,20 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many are told in full: a client can cause as many as it likes.
-const TOLD: usize = 50;
+/// How many are kept: a client can cause as many as it likes.
+const KEPT: usize = 50;
 /// How many directories are named that changed meanwhile.
 const NAMED: usize = 3;
-/// The most characters of a path that are told.
+/// The most characters of a path that are shown.
 const PATH: usize = 300;
 
-/// Warnings so far.
+/// Warnings, as the threads bring them.
 #[derive(Debug, Default)]
 pub(super) struct Warnings(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    told: Vec<String>,
+    kept: Vec<String>,
     omitted: u64,
     /// Directories that changed, and how many more did.
     moved: Vec<String>,
@@ -24,12 +24,12 @@ struct Inner {
 }
 
 impl Warnings {
-    /// Notes what happened to which path, given from the jail's directory. It is asked for only where it is
-    /// told: to put one together takes as long as it is deep.
-    pub(super) fn add(&self, path: impl FnOnce() -> PathBuf, what: &str) {
+    /// Notes for a path, given from the jail's directory, what the inc lacks of it. It is asked for only where it is
+    /// kept: to put one together takes as long as it is deep.
+    pub(super) fn add(&self, path: impl FnOnce() -> PathBuf, lack: &str) {
         let mut inner = self.lock();
-        if inner.told.len() < TOLD {
-            inner.told.push(format!("{}: {what}", shown(&path())));
+        if inner.kept.len() < KEPT {
+            inner.kept.push(format!("{}: {lack}", abbreviated(&path())));
         } else {
             inner.omitted += 1;
         }
@@ -39,28 +39,28 @@ impl Warnings {
     pub(super) fn moved(&self, path: impl FnOnce() -> PathBuf) {
         let mut inner = self.lock();
         if inner.moved.len() < NAMED {
-            inner.moved.push(shown(&path()));
+            inner.moved.push(abbreviated(&path()));
         } else {
             inner.moved_more += 1;
         }
     }
 
-    /// All of them; one says how many were not told.
+    /// All of them; the last ones say how many were not kept.
     pub(super) fn into_vec(self) -> Vec<String> {
-        let Inner { mut told, omitted, moved, moved_more } =
+        let Inner { mut kept, omitted, moved, moved_more } =
             self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         if omitted > 0 {
-            told.push(format!("and {omitted} more of the kind"));
+            kept.push(format!("and {omitted} more of the kind"));
         }
         if !moved.is_empty() {
             let more = if moved_more > 0 { format!(" and {moved_more} more") } else { String::new() };
-            told.push(format!(
+            kept.push(format!(
                 "directories changed while they were copied, so what was moved meanwhile may be missing or \
                  there twice: {}{more}",
                 moved.join(", ")
             ));
         }
-        told
+        kept
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -68,7 +68,7 @@ impl Warnings {
     }
 }
 
-fn shown(path: &Path) -> String {
+fn abbreviated(path: &Path) -> String {
     let path = crate::text::path(path).to_string();
     let shown: String = path.chars().take(PATH).collect();
     let dots = if shown.len() < path.len() { "…" } else { "" };

@@ -6,8 +6,8 @@ pub(crate) fn hold(bytes: &[u8]) {
     let label = label(bytes);
     let Some(files) = decode(bytes, label) else { return };
     assert!(files.rows.windows(2).all(|pair| pair[0].inode < pair[1].inode));
-    assert!(files.places.iter().all(|place| place.start < place.end));
-    assert!(files.places.windows(2).all(|pair| pair[0].end <= pair[1].start));
+    assert!(files.ranges.iter().all(|range| range.start < range.end));
+    assert!(files.ranges.windows(2).all(|pair| pair[0].end <= pair[1].start));
     let again = encode(&files, label).and_then(|bytes| decode(&bytes, label));
     assert_eq!(again.as_ref(), Some(&files));
     let (Ok(newest), Ok(next)) = ("9998-12-31-23".parse(), "9999-01-01-00".parse()) else { return };
@@ -23,15 +23,15 @@ fn label(bytes: &[u8]) -> &[u8] {
     bytes.get(head..end).unwrap_or_default()
 }
 
-/// The next inc has every other file, and the second half of every place: no byte comes or goes.
+/// The next inc has every other file, and the second half of every range: no byte comes or goes.
 fn goes_on(files: Files, newest: IncName, next: IncName) {
     let kept: Vec<(u64, u64)> = files.rows.iter().step_by(2).map(|row| (row.inode, row.bytes)).collect();
     let (rows, _) = extend(files.rows, Some(newest), next, kept.iter().copied());
     assert_eq!(rows.iter().map(|row| (row.inode, row.bytes)).collect::<Vec<_>>(), kept);
-    let halves = files.places.iter().map(|place| (place.start + (place.end - place.start) / 2, place.end));
+    let halves = files.ranges.iter().map(|range| (range.start + (range.end - range.start) / 2, range.end));
     let halves: Vec<(u64, u64)> = halves.collect();
     let wanted: u128 = halves.iter().map(|(start, end)| u128::from(end - start)).sum();
-    let (places, _) = extend_places(files.places, Some(newest), next, halves.into_iter());
-    assert_eq!(places.iter().map(|place| u128::from(place.end - place.start)).sum::<u128>(), wanted);
-    assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start));
+    let (ranges, _) = extend_ranges(files.ranges, Some(newest), next, halves.into_iter());
+    assert_eq!(ranges.iter().map(|range| u128::from(range.end - range.start)).sum::<u128>(), wanted);
+    assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start));
 }

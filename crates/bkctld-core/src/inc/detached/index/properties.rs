@@ -40,13 +40,13 @@ fn sealed(bytes: &[u8]) {
     walk(&reader, reader.top(), 0);
 }
 
-/// A directory's place may be any number. How deep it goes is up to the live tree, here to the bound.
+/// A directory's offset may be any number. How deep it goes is up to the live tree, here to the bound.
 fn walk(reader: &Reader, block: Option<Block>, depth: usize) {
     let Some(block) = block.filter(|_| depth < 4) else { return };
     for &at in block.entries.iter().take(16) {
         let Ok(name) = CString::new(block.name(at)) else { continue };
-        if let Some(Known::Directory(place)) = block.get(&name) {
-            walk(reader, reader.block(place), depth + 1);
+        if let Some(Known::Directory(offset)) = block.get(&name) {
+            walk(reader, reader.block(offset), depth + 1);
         }
     }
 }
