@@ -2,7 +2,8 @@
 //! that it builds on loop-mounted volumes, and prints the ratio of the medians, the medians and the
 //! spread. Never a test's verdict: machines are noisy, and a ratio is for a person to judge.
 //!
-//! `cargo build --release && cargo run --release -p bkctld-bench -- [CASE...]`, as root.
+//! `cargo build --release && cargo run --release -p bkctld-bench -- [CASE...]`, as root. The case `before`
+//! takes the peer from `BKCTLD_BENCH_BEFORE`: an earlier build of the program.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints for a person at a terminal")]
 

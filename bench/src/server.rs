@@ -1,7 +1,7 @@
 //! A server of our own on a volume, driven through the release binary as an administrator would.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Result;
@@ -39,7 +39,12 @@ impl Server {
 
     /// The command with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        self.command_of(&self.program, arguments)
+    }
+
+    /// The same of another build of the program.
+    pub fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).env("BKCTLD_CONFIG", self.root.join("config")).stdin(Stdio::null());
         command
     }

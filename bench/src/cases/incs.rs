@@ -29,7 +29,7 @@ pub fn detached() -> Result<()> {
             command(Command::new("cp").arg("-a").arg(server.jail("a")).arg(copy))?;
         }
         server.run(&["inc", "a"])?;
-        let first = only_inc(&server.incs("a"))?;
+        let first = newest_inc(&server.incs("a"))?;
         let (mut ours, mut copies, mut rsyncs) = (Times::default(), Times::default(), Times::default());
         let mut peak = 0;
         for run in 0..RUNS {
@@ -171,16 +171,18 @@ fn touch_one_percent(data: &Path, run: usize) -> Result<()> {
     Ok(())
 }
 
-fn only_inc(incs: &Path) -> Result<PathBuf> {
+/// The newest inc in this directory.
+pub(super) fn newest_inc(incs: &Path) -> Result<PathBuf> {
     let name = fs::read_dir(incs)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .find(|name| !name.starts_with('.'))
+        .filter(|name| !name.starts_with('.'))
+        .max()
         .ok_or("no inc was made")?;
     Ok(incs.join(name))
 }
 
 /// Gives the inc another date, with what is known of it.
-fn rename_inc(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn rename_inc(from: &Path, to: &Path) -> Result<()> {
     let name =
         |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     fs::rename(from, to)?;

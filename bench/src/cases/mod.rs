@@ -1,5 +1,6 @@
 //! What is measured, one file for each part of the program.
 
+mod before;
 mod incs;
 mod servers;
 mod sessions;
@@ -36,6 +37,11 @@ pub const ALL: &[Case] = &[
     Case { name: "status", what: "status of 300 jails", run: servers::status },
     Case { name: "report", what: "report and metrics of 300 jails, 5 incs", run: servers::report },
     Case { name: "stats", what: "stats of 1,000,000 small files", run: sizes::stats },
+    Case {
+        name: "before",
+        what: "inc, stats and rm of 50,000 files, against an earlier build",
+        run: before::trees,
+    },
     Case { name: "init", what: "a new jail", run: servers::init },
     Case { name: "sync", what: "sync all of 100 unchanged jails", run: sync::unchanged },
     Case { name: "login", what: "ssh ... true", run: sessions::login },
