@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
-use crate::{lock_dir, root_only, text};
+use crate::{lock_dir, root_only};
 
 /// So often somebody who only asks may be in the way of one who takes the lock.
 const ASKERS: u32 = 100;
@@ -113,8 +113,8 @@ const OPEN: OFlags =
 /// Opens the file of a lock below `LOCKDIR`, and makes it where it is not there.
 ///
 /// # Errors
-/// [`Error::Refused`], where others than root could have had a hand in it: [`lock_dir::open`]; a link, or
-/// a file that has another name or owner.
+/// [`Untrusted`](crate::ErrorKind::Untrusted), where others than root could have had a hand in it:
+/// [`lock_dir::open`]; a link, or a file that has another name or owner.
 pub fn open(path: &Path) -> Result<File> {
     // The file stays: were it removed, a process waiting on the old inode and one that makes a new
     // file would both believe that they hold the lock.
@@ -142,7 +142,7 @@ fn split(path: &Path) -> Result<(&Path, &OsStr)> {
 /// could still write into the directory.
 fn checked(opened: Result<OwnedFd, Errno>, path: &Path) -> Result<File> {
     let planted = |what: &str| {
-        Error::Refused(format!("{} is {what}, and no lock of root's: delete it", text::path(path)))
+        Error::untrusted(path, format_args!("is {what}, and no lock of root's")).with_hint("delete it")
     };
     let fd = match opened {
         Err(Errno::LOOP) => return Err(planted("a link")),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::root_only::{self, Found};
 use crate::text;
 
@@ -35,7 +35,8 @@ fn usual_of(place: &Path, earlier: &Path) -> PathBuf {
 /// Opens the directory; none where it does not exist.
 ///
 /// # Errors
-/// [`Error::Refused`], where others than root may change it or what is on the way to it: [`root_only`].
+/// [`Untrusted`](crate::ErrorKind::Untrusted), where others than root may change it or what is on the way to it:
+/// [`root_only`].
 pub fn open(dir: &Path) -> Result<Option<OwnedFd>> {
     find(dir, false)
 }
@@ -67,9 +68,9 @@ pub fn anyone_could_make(dir: &Path) -> bool {
 }
 
 fn refused(dir: &Path, fault: impl Display) -> Error {
-    Error::Refused(format!(
-        "locks cannot be kept in {}: {fault}; mend that, or set LOCKDIR to a directory that only root can write to, such as {PLACE}",
-        text::path(dir)
+    let message = format!("locks cannot be kept in {}: {fault}", text::path(dir));
+    Error::new(ErrorKind::Untrusted, message).at(dir).with_hint(format!(
+        "mend that, or set LOCKDIR to a directory that only root can write to, such as {PLACE}"
     ))
 }
 

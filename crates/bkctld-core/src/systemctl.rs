@@ -1,9 +1,10 @@
 //! Asking systemd about its units, and telling it what to do with them.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::Result;
+use crate::program::SYSTEMCTL;
 use crate::text;
 
 /// Whether systemd is this server's init: sd_booted(3).
@@ -13,7 +14,7 @@ pub fn is_init() -> bool {
 
 /// Runs `systemctl` with these arguments, whatever its exit status.
 pub fn output<const N: usize>(arguments: [&str; N]) -> Result<Output> {
-    Command::new("systemctl").args(arguments).output().context("cannot run", "systemctl")
+    SYSTEMCTL.output(SYSTEMCTL.command().args(arguments))
 }
 
 /// Runs `systemctl` with these arguments, the first of which is the command.
@@ -26,13 +27,7 @@ pub fn run<const N: usize>(arguments: [&str; N]) -> Result<()> {
 
 /// Makes a failure of `systemctl COMMAND` an error.
 pub fn check(command: &str, output: &Output) -> Result<()> {
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Error::Program {
-        program: format!("systemctl {command}"),
-        reason: text::printable(output.stderr.trim_ascii()).into_owned(),
-    })
+    SYSTEMCTL.check(command, output)
 }
 
 /// What a unit is up to.

@@ -24,9 +24,6 @@ pub fn delete(path: &Path) -> Result<()> {
 /// As [`delete`], of a name in a directory that is open already; `parent` is that directory's path, for messages.
 pub fn delete_in(parent_dir: &File, name: &OsStr, parent: &Path) -> Result<()> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    bkctld_tree::remove(parent_dir, name, threads, &|_| ()).map_err(|failed| Error::Io {
-        doing: "cannot delete",
-        path: parent.join(failed.path),
-        source: failed.source,
-    })
+    bkctld_tree::remove(parent_dir, name, threads, &|_| ())
+        .map_err(|failed| Error::io("cannot delete", &parent.join(failed.path), failed.source))
 }

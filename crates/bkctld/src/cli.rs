@@ -141,7 +141,7 @@ fn dispatch(cli: Cli) -> ExitCode {
     if !rustix::process::geteuid().is_root() {
         let failure = Failure::error("must be run as root (try sudo)");
         plain_ui().error(&failure);
-        return failure.exit.into();
+        return failure.exit().into();
     }
     let name = command.name();
     let ended = match prepare(&cli.options, name) {
@@ -153,7 +153,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         Ok(exit) => exit.into(),
         Err((ui, failure)) => {
             ui.error(&failure);
-            failure.exit.into()
+            failure.exit().into()
         }
     }
 }

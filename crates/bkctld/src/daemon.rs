@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use bkctld_core::error::IoContext;
 use bkctld_core::runtime::RuntimeStore;
 use bkctld_core::syslog::{Entry, Severity, SystemLog};
-use bkctld_core::{Jail, JailName, Settings};
+use bkctld_core::{Error, Jail, JailName, Settings};
 use bkctld_sandbox::{ListenerEnd, ServedJail, StartedBy};
 use jiff::Zoned;
 
@@ -33,7 +33,7 @@ pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
         Ok(()) => Exit::Done,
         Err(failure) => {
             tell(arguments.get(2), &failure);
-            failure.exit
+            failure.exit()
         }
     };
     Some(exit.into())
@@ -89,7 +89,8 @@ fn jail(name: Option<&OsString>) -> Result<(Settings, Jail), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::error("must be run as root"));
     }
-    let name: JailName = name.and_then(|name| name.to_str()).unwrap_or_default().parse()?;
+    let name = name.and_then(|name| name.to_str()).unwrap_or_default();
+    let name: JailName = name.parse().map_err(Error::from)?;
     // Warnings were said by the command that starts the jail.
     let settings = read_configuration(None)?.settings;
     let jail = Jail::open(&settings, name)?;

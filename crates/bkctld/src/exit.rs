@@ -1,10 +1,11 @@
-//! Exit codes, and how an error of the domain becomes one, with a hint for the administrator.
+//! Exit codes, and how an error becomes one; what `--json` tells of an error.
 
 use std::fmt;
 use std::process::ExitCode;
 
-use bkctld_core::Error;
 use bkctld_core::check::Severity;
+use bkctld_core::{Error, ErrorKind};
+use serde::Serialize;
 
 /// The exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,51 +47,135 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command, or its work on one jail, failed: one line, an exit code, and what to do next.
-#[derive(Debug)]
-pub struct Failure {
-    /// The exit code if this is the command's only jail.
-    pub exit: Exit,
-    message: String,
-    hint: Option<String>,
+impl From<ErrorKind> for Exit {
+    fn from(kind: ErrorKind) -> Exit {
+        match kind {
+            ErrorKind::NoSuchJail | ErrorKind::TargetExists => Exit::NoJail,
+            ErrorKind::WrongFormat => Exit::WrongVersion,
+            ErrorKind::JailExists
+            | ErrorKind::InvalidValue
+            | ErrorKind::BadFile
+            | ErrorKind::Refused
+            | ErrorKind::Busy
+            | ErrorKind::Untrusted
+            | ErrorKind::NoSpace
+            | ErrorKind::Io
+            | ErrorKind::Program
+            | ErrorKind::Node
+            | ErrorKind::Service
+            | ErrorKind::Internal => Exit::Error,
+        }
+    }
 }
 
+/// Why a command, or its work on one jail, failed.
+#[derive(Debug)]
+pub struct Failure(Error);
+
 impl Failure {
-    /// An ordinary error.
+    /// The state of things does not allow it.
     pub fn error(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Error, message: message.into(), hint: None }
+        Failure(Error::refused(message))
     }
 
-    /// The same with another exit code.
-    pub fn with_exit(self, exit: Exit) -> Failure {
-        Failure { exit, ..self }
+    /// The exit code if this is the command's only jail.
+    pub fn exit(&self) -> Exit {
+        self.0.kind().into()
+    }
+
+    /// What `--json` tells of it.
+    pub fn fields(&self) -> ErrorFields {
+        ErrorFields::from(&self.0)
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let (exit, hint) = match error.root() {
-            Error::NoSuchJail(_) => {
-                (Exit::NoJail, Some("'bkctld list' shows the jails of this server".to_owned()))
-            }
-            Error::TargetExists { .. } => (Exit::NoJail, None),
-            Error::WrongVersion { jail, found, .. } if found == "1" => (
-                Exit::WrongVersion,
-                Some(format!("'bkctld convert-v2 {jail}' brings it to the current format")),
-            ),
-            Error::WrongVersion { .. } => (Exit::WrongVersion, None),
-            _ => (Exit::Error, None),
-        };
-        Failure { exit, message: error.to_string(), hint }
+        Failure(error)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, " ({hint})"),
-            None => Ok(()),
+        self.0.fmt(f)
+    }
+}
+
+/// An error as `--json` tells it: `docs/json.md` has its fields and kinds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorFields {
+    /// One of [`ErrorKind`]'s names.
+    pub kind: &'static str,
+    /// What failed and why, without the names of jail and server, and without the hint.
+    pub message: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The jail that it happened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jail: Option<String>,
+    /// The other server that it happened on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The file or directory that it is about, fit for a terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The line of the file, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+}
+
+impl From<&Error> for ErrorFields {
+    fn from(error: &Error) -> ErrorFields {
+        ErrorFields {
+            kind: error.kind().name(),
+            message: error.message(),
+            hint: error.hint().map(str::to_owned),
+            jail: error.jail().map(ToString::to_string),
+            node: error.server().map(str::to_owned),
+            path: error.path().map(|path| bkctld_core::text::path(path).to_string()),
+            line: error.line(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_is_documented_with_its_exit_code() {
+        let page = include_str!("../../../docs/json.md");
+        for kind in ErrorKind::ALL {
+            let row = format!("| `{}` | {} |", kind.name(), Exit::from(kind).code());
+            assert!(page.contains(&row), "docs/json.md has no row {row}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_an_error_is_absent_from_its_fields() {
+        let name = "web01".parse().unwrap();
+        let json = |error: &Error| serde_json::to_value(ErrorFields::from(error)).unwrap();
+        assert_eq!(
+            json(&Error::no_such_jail(&name)),
+            serde_json::json!({
+                "kind": "no-such-jail",
+                "message": "no jail named 'web01'",
+                "hint": "'bkctld list' shows the jails of this server",
+                "jail": "web01",
+            })
+        );
+        let error = Error::bad_line("/etc/x".as_ref(), 3, "no value").on_node("b2").in_jail(&name);
+        assert_eq!(
+            json(&error),
+            serde_json::json!({
+                "kind": "bad-file",
+                "message": "/etc/x:3: no value",
+                "jail": "web01",
+                "node": "b2",
+                "path": "/etc/x",
+                "line": 3,
+            })
+        );
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::file;
 use crate::jail::Jail;
-use crate::{file, text};
 
 /// So many bad lines are told one by one; a file that has more is something else than a policy.
 const TOLD: usize = 5;
@@ -22,7 +22,7 @@ pub struct CheckPolicy {
     pub critical: Option<u32>,
     /// `EXPECTED_STATE`.
     pub expected_state: ExpectedState,
-    /// The lines that have no effect, or not the one that was meant: each an [`Error::BadLine`].
+    /// The lines that have no effect, or not the one that was meant: each an [`BadFile`](crate::ErrorKind::BadFile).
     pub bad_lines: Vec<Error>,
 }
 
@@ -66,21 +66,22 @@ impl CheckPolicy {
 
     fn parse(path: &Path, content: &[u8]) -> CheckPolicy {
         let mut policy = CheckPolicy::default();
+        let mut bad: Vec<(usize, String)> = Vec::new();
         let mut more = 0;
         for (line, bytes) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             let Err(reason) = policy.take(&String::from_utf8_lossy(bytes.trim_ascii())) else { continue };
-            let reason = text::printable(reason.as_bytes()).into_owned();
-            if policy.bad_lines.len() < TOLD {
-                policy.bad_lines.push(Error::BadLine { path: path.to_path_buf(), line, reason });
+            if bad.len() < TOLD {
+                bad.push((line, reason));
             } else {
                 more += 1;
             }
         }
-        if let Some(Error::BadLine { reason, .. }) = policy.bad_lines.last_mut()
+        if let Some((_, reason)) = bad.last_mut()
             && more > 0
         {
             reason.push_str(&format!(" (and {more} more such lines)"));
         }
+        policy.bad_lines = bad.iter().map(|(line, reason)| Error::bad_line(path, *line, reason)).collect();
         policy
     }
 

@@ -41,11 +41,8 @@ type Check<T> = fn(&str) -> Result<T, String>;
 impl<'a> Values<'a> {
     /// Reads the text of the file.
     pub fn parse(path: &'a Path, text: &[u8], env: &Env<'_>) -> Result<Values<'a>> {
-        let script = shell::parse(text, env).map_err(|fault| Error::BadLine {
-            path: path.to_path_buf(),
-            line: fault.line,
-            reason: fault.reason,
-        })?;
+        let script =
+            shell::parse(text, env).map_err(|fault| Error::bad_line(path, fault.line, &fault.reason))?;
         Ok(Values { path, script, asked: BTreeSet::new() })
     }
 
@@ -95,7 +92,7 @@ impl<'a> Values<'a> {
     }
 
     fn bad_line(&self, line: usize, reason: String) -> Error {
-        Error::BadLine { path: self.path.to_path_buf(), line, reason }
+        Error::bad_line(self.path, line, &reason)
     }
 }
 

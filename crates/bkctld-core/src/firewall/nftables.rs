@@ -9,16 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
 
 use ipnet::IpNet;
 use serde_json::Value;
 
 use super::rules::Rules;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::jail::{JailName, Port};
-use crate::runtime::find_program;
+use crate::program::NFT;
 
 const TABLE: &str = "inet bkctld";
 
@@ -138,13 +136,8 @@ pub(super) fn script(rules: &Rules) -> String {
 
 /// Runs the script: all of it holds, or nothing.
 pub(super) fn apply(script: &str) -> Result<()> {
-    let mut child = nft(&["-f", "-"])?.stdin(Stdio::piped()).spawn().context("cannot run", "nft")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // What nft did not read it tells about itself.
-        let _ = stdin.write_all(script.as_bytes());
-    }
-    let output = child.wait_with_output().context("cannot run", "nft")?;
-    if output.status.success() { Ok(()) } else { Err(failed(&output)) }
+    let output = NFT.talk(NFT.command().args(["-f", "-"]), script.as_bytes());
+    NFT.check("", &output.map_err(or_another_firewall)?)
 }
 
 /// How the running table differs from the one that is wanted.
@@ -157,14 +150,10 @@ pub(super) fn differences(wanted: &Rules) -> Result<Vec<String>> {
 }
 
 fn listed(arguments: &[&str]) -> Result<Value> {
-    let output = nft(arguments)?.stdin(Stdio::null()).output().context("cannot run", "nft")?;
-    if !output.status.success() {
-        return Err(failed(&output));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| Error::Program {
-        program: "nft".to_owned(),
-        reason: format!("unreadable JSON: {error}"),
-    })
+    let output = NFT.output(NFT.command().args(arguments)).map_err(or_another_firewall)?;
+    NFT.check("", &output)?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| Error::program(NFT, format_args!("unreadable JSON: {error}")))
 }
 
 fn compared(running: &Value, wanted: &Rules) -> Vec<String> {
@@ -237,25 +226,15 @@ fn rule(rule: &Value) -> (Option<String>, usize, Option<String>) {
     (set.map(str::to_owned), statements.len(), verdict.cloned())
 }
 
-fn nft(arguments: &[&str]) -> Result<Command> {
-    let program = find_program("nft").ok_or_else(|| {
-        Error::Refused(
-            "cannot find nft on this server: install the package nftables, or set FIREWALL in the configuration \
-             to something else"
-                .to_owned(),
-        )
-    })?;
-    let mut command = Command::new(program);
-    command.args(arguments).env("LC_ALL", "C").stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(command)
-}
-
-fn failed(output: &Output) -> Error {
-    let said = output.stderr.trim_ascii();
-    let first = said.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let reason =
-        if first.is_empty() { output.status.to_string() } else { crate::text::printable(first).into_owned() };
-    Error::Program { program: "nft".to_owned(), reason }
+/// What is wrong with nft may be helped without it.
+fn or_another_firewall(error: Error) -> Error {
+    match error.hint() {
+        Some(hint) => {
+            let hint = format!("{hint}, or set FIREWALL in the configuration to something else");
+            error.with_hint(hint)
+        }
+        None => error,
+    }
 }
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -3,14 +3,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use super::rules::{JailRules, Rules};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{IoContext, Result};
 use crate::file;
 use crate::jail::JailName;
-
-const MINIFIREWALL: &str = "/etc/init.d/minifirewall";
+use crate::program::MINIFIREWALL;
 
 /// The lines of one jail.
 pub(super) fn lines(rules: &JailRules) -> String {
@@ -110,17 +108,10 @@ fn mode(path: &Path) -> u32 {
 
 /// Has minifirewall read its files anew.
 pub(super) fn restart() -> Result<()> {
-    if !Path::new(MINIFIREWALL).exists() {
+    if !MINIFIREWALL.path().exists() {
         return Ok(());
     }
-    let output = Command::new(MINIFIREWALL).arg("restart").output().context("cannot run", MINIFIREWALL)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Error::Program {
-        program: format!("{MINIFIREWALL} restart"),
-        reason: crate::text::printable(output.stderr.trim_ascii()).into_owned(),
-    })
+    MINIFIREWALL.check("restart", &MINIFIREWALL.output(MINIFIREWALL.command().arg("restart"))?)
 }
 
 #[cfg(any(test, feature = "fuzzing"))]

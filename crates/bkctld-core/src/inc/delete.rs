@@ -95,11 +95,8 @@ pub(super) fn remove_tree(
     let count = |files| {
         progress.files.fetch_add(files, Relaxed);
     };
-    bkctld_tree::remove(dir, name, threads, &count).map_err(|failed| Error::Io {
-        doing: "cannot delete",
-        path: dir_path.join(failed.path),
-        source: failed.source,
-    })
+    bkctld_tree::remove(dir, name, threads, &count)
+        .map_err(|failed| Error::io("cannot delete", &dir_path.join(failed.path), failed.source))
 }
 
 fn remove_if_empty(dir: &Path) -> Result<bool> {

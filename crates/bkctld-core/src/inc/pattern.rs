@@ -51,7 +51,7 @@ impl IncPattern {
     }
 
     /// The incs that match, by jail, in order. That none does is an error, since whoever gives a
-    /// pattern means something; a plain name that no jail has is [`Error::NoSuchJail`].
+    /// pattern means something; a plain name that no jail has is [`NoSuchJail`](crate::ErrorKind::NoSuchJail).
     pub fn matching(&self, settings: &Settings) -> Result<Vec<(JailName, Vec<IncName>)>> {
         let mut found = Vec::new();
         for name in jails_with_incs(settings)? {
@@ -70,7 +70,7 @@ impl IncPattern {
         if let Ok(name) = self.jails.as_str().parse::<JailName>() {
             let jail = Jail::new(settings, name);
             if !jail.exists() && !jail.inc_dir().is_dir() {
-                return Err(Error::NoSuchJail(jail.name().clone()));
+                return Err(Error::no_such_jail(jail.name()));
             }
         }
         Err(Error::Invalid(format!("no inc matches '{}': nothing was done", self.shown)))

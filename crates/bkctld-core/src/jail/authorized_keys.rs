@@ -71,7 +71,7 @@ impl Keys {
         let mut keys = Vec::new();
         for (line, bytes) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             let key = Key::parse(line, bytes);
-            keys.extend(key.map_err(|reason| Error::BadLine { path: path.to_path_buf(), line, reason })?);
+            keys.extend(key.map_err(|reason| Error::bad_line(path, line, &reason))?);
         }
         if keys.is_empty() {
             return Err(refuse("no public key in it"));

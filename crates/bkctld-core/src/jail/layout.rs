@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file::{self, Sync};
 use crate::runtime::RuntimeStore;
-use crate::{text, tree};
+use crate::tree;
 
 /// Directories of the jail's root, with their modes. Most are mount points of a session.
 const ROOT_DIRS: [(&str, u32); 12] = [
@@ -74,19 +74,19 @@ pub(crate) fn check_dir(path: &Path) -> Result<()> {
 
 /// Refuses a name that is not a directory.
 pub(crate) fn not_a_directory(path: &Path) -> Error {
-    Error::Refused(format!("{} is no directory, or a link to one: nothing was changed", text::path(path)))
+    Error::untrusted(path, "is no directory, or a link to one: nothing was changed")
 }
 
 /// Creates the parts of a session's root, or repairs them if some are missing. The programs that the original
 /// copied into the jail are replaced by links into the shared runtime.
 ///
 /// # Errors
-/// [`Error::NoSuchJail`], where another command has renamed, archived or deleted it while the caller
-/// waited for its lock: nothing of it must come back by this. [`Error::Refused`] where a directory of
+/// [`NoSuchJail`](crate::ErrorKind::NoSuchJail), where another command has renamed, archived or deleted it while the caller
+/// waited for its lock: nothing of it must come back by this. [`Untrusted`](crate::ErrorKind::Untrusted) where a directory of
 /// the root is a link or something else: nothing is changed then.
 pub fn lay_out(jail: &Jail, runtime: &RuntimeStore) -> Result<()> {
     if !jail.exists() {
-        return Err(Error::NoSuchJail(jail.name().clone()));
+        return Err(Error::no_such_jail(jail.name()));
     }
     check_root(jail)?;
     jail.close_to_others()?;
@@ -159,7 +159,7 @@ fn leads_to(link: &Path, target: &Path) -> bool {
 /// itself stays: it is the mount point of the runtime in running sessions.
 ///
 /// # Errors
-/// [`Error::Refused`] where `rootfs` is no directory. A link in place of `usr` is deleted, and a
+/// [`Untrusted`](crate::ErrorKind::Untrusted) where `rootfs` is no directory. A link in place of `usr` is deleted, and a
 /// directory made.
 pub fn clear_old_programs(jail: &Jail) -> Result<()> {
     let rootfs = jail.rootfs();

@@ -7,7 +7,6 @@ mod closed;
 pub mod layout;
 mod list;
 pub(crate) mod listening;
-mod name;
 mod old_layout;
 mod port;
 mod running;
@@ -26,12 +25,13 @@ pub use authorized_keys::{Key, Keys};
 pub use client_file::{ClientFile, NotAFile};
 pub use closed::open_to_others;
 pub use list::{Ports, list, list_strictly};
-pub use name::JailName;
 pub(crate) use old_layout::OLD_DATA;
 pub use port::Port;
 pub use running::running_without_data;
 pub use session_policy::SessionPolicy;
 pub use sshd_config::{ListenAddress, SshdConfig};
+
+pub use crate::jail_name::JailName;
 
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
@@ -84,10 +84,10 @@ impl Jail {
         }
     }
 
-    /// The jail of this name, or [`Error::NoSuchJail`].
+    /// The jail of this name, or [`NoSuchJail`](crate::ErrorKind::NoSuchJail).
     pub fn open(settings: &Settings, name: JailName) -> Result<Jail> {
         let jail = Jail::new(settings, name);
-        if jail.exists() { Ok(jail) } else { Err(Error::NoSuchJail(jail.name)) }
+        if jail.exists() { Ok(jail) } else { Err(Error::no_such_jail(&jail.name)) }
     }
 
     /// Whether the jail's directory is there.
@@ -99,12 +99,12 @@ impl Jail {
     /// Opens `JAILDIR/J` itself, for a walk by descriptor.
     ///
     /// # Errors
-    /// [`Error::NoSuchJail`] where there is no such directory; a link is none.
+    /// [`NoSuchJail`](crate::ErrorKind::NoSuchJail) where there is no such directory; a link is none.
     pub fn open_dir(&self) -> Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(CWD, &self.dir, flags, Mode::empty()) {
             Ok(fd) => Ok(fd),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Error::NoSuchJail(self.name.clone())),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Error::no_such_jail(&self.name)),
             Err(error) => Err(error).context("cannot open", &self.dir),
         }
     }

@@ -35,9 +35,7 @@ impl SessionPolicy {
         let limits = limits.with(&mut values)?;
         match values.unknown().next() {
             None => Ok(SessionPolicy { isolation, limits }),
-            Some(warning) => {
-                Err(Error::BadLine { path: warning.path, line: warning.line, reason: warning.reason })
-            }
+            Some(warning) => Err(Error::bad_line(&warning.path, warning.line, &warning.reason)),
         }
     }
 }

@@ -299,7 +299,7 @@ impl SshdConfig {
     }
 
     fn bad_line(&self, line: usize, reason: String) -> Error {
-        Error::BadLine { path: self.path.clone(), line: line + 1, reason }
+        Error::bad_line(&self.path, line + 1, &reason)
     }
 }
 

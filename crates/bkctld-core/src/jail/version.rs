@@ -19,16 +19,16 @@ impl Jail {
     /// Refuses a jail whose format is not the current one.
     ///
     /// # Errors
-    /// [`Error::WrongVersion`]; [`Error::NoSuchJail`] where another command has taken it away meanwhile,
+    /// [`WrongFormat`](crate::ErrorKind::WrongFormat); [`NoSuchJail`](crate::ErrorKind::NoSuchJail) where another command has taken it away meanwhile,
     /// which would else look like one of the first format.
     pub fn require_current_format(&self) -> Result<()> {
         if !self.exists() {
-            return Err(Error::NoSuchJail(self.name().clone()));
+            return Err(Error::no_such_jail(self.name()));
         }
         let found = self.format_version()?;
         if found == FORMAT_VERSION.to_string() {
             return Ok(());
         }
-        Err(Error::WrongVersion { jail: self.name().clone(), found, wanted: FORMAT_VERSION })
+        Err(Error::wrong_format(self.name(), &found, FORMAT_VERSION))
     }
 }

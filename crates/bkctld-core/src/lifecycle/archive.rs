@@ -66,18 +66,18 @@ impl Archive {
     /// What archiving the jail comes to. Nothing is done yet.
     ///
     /// # Errors
-    /// [`Error::NoSuchJail`]; [`Error::WrongVersion`]; [`Error::TargetExists`] for an archive of this name.
+    /// [`NoSuchJail`](crate::ErrorKind::NoSuchJail); [`WrongFormat`](crate::ErrorKind::WrongFormat); [`TargetExists`](crate::ErrorKind::TargetExists) for an archive of this name.
     pub fn plan(settings: &Settings, name: &JailName) -> Result<Archive> {
         let jail = Jail::new(settings, name.clone());
         if file::exists(&aside(&jail))? {
             return Ok(Archive { jail, way: Way::Finished });
         }
         if !jail.exists() {
-            return Err(Error::NoSuchJail(name.clone()));
+            return Err(Error::no_such_jail(name));
         }
         jail.require_current_format()?;
         if file::exists(jail.archive())? {
-            return Err(Error::TargetExists { what: "archive", path: jail.archive().to_path_buf() });
+            return Err(Error::target_exists("archive", jail.archive()));
         }
         let way =
             if same_mount(&settings.jail_dir, &settings.archives_dir)? { Way::Moved } else { Way::Copied };

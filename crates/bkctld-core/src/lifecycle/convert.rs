@@ -72,12 +72,12 @@ impl Conversion {
     /// Looks at what lies where.
     ///
     /// # Errors
-    /// [`Error::WrongVersion`] where the jail has another format than the first; else what must not
+    /// [`WrongFormat`](crate::ErrorKind::WrongFormat) where the jail has another format than the first; else what must not
     /// be there, or must not be a link, named before anything is touched.
     pub fn plan(jail: &Jail) -> Result<Conversion> {
         if !jail.has_old_layout() {
             let found = jail.format_version()?;
-            return Err(Error::WrongVersion { jail: jail.name().clone(), found, wanted: 1 });
+            return Err(Error::wrong_format(jail.name(), &found, 1));
         }
         let steps = check(jail).and_then(|()| steps(jail.dir())).for_jail(jail.name())?;
         Ok(Conversion { jail: jail.clone(), steps })

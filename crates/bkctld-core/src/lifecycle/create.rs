@@ -1,9 +1,8 @@
 //! Making a jail: built beside its place, and renamed into it last.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use bkctld_sys::process::die_with_the_caller;
 
@@ -13,6 +12,7 @@ use crate::file;
 use crate::file::Sync;
 use crate::firewall::{self, Change, JailRules};
 use crate::jail::{FORMAT_VERSION, Jail, Port, Ports, SshdConfig, layout};
+use crate::program::SSH_KEYGEN;
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
 use crate::tree;
@@ -31,7 +31,7 @@ const SFTP_SERVER_OF_TEMPLATES: &str = "/usr/lib/openssh/sftp-server";
 /// earlier, interrupted run left is cleared first; until the last step there is no jail.
 pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
     if jail.exists() {
-        return Err(Error::JailExists(jail.name().clone()));
+        return Err(Error::jail_exists(jail.name()));
     }
     for missing in settings.check_dirs()? {
         file::make_private_dir(missing, 0o700)?;
@@ -143,22 +143,14 @@ impl HostKeys {
         let mut keys = HostKeys { running: Vec::new() };
         for kind in kinds {
             let path = dir.join(format!("ssh_host_{kind}_key"));
-            let mut keygen = Command::new("ssh-keygen");
+            let mut keygen = SSH_KEYGEN.command();
             keygen
                 .args(["-q", "-N", "", "-C", &format!("root@{}", jail.name()), "-t", kind, "-f"])
                 .arg(&path)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped());
+                .stdin(Stdio::null());
             // Were `init` killed, this would write into the directory of the next try.
             die_with_the_caller(&mut keygen);
-            let child = keygen.spawn().map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => Error::Refused(
-                    "cannot find ssh-keygen on this server: install the package openssh-client".to_owned(),
-                ),
-                _ => Error::Io { doing: "cannot run", path: "ssh-keygen".into(), source: error },
-            })?;
-            keys.running.push(child);
+            keys.running.push(SSH_KEYGEN.spawn(&mut keygen)?);
         }
         Ok(keys)
     }
@@ -166,12 +158,7 @@ impl HostKeys {
     fn finish(mut self) -> Result<()> {
         for child in self.running.drain(..) {
             let output = child.wait_with_output().context("cannot run", "ssh-keygen")?;
-            if !output.status.success() {
-                return Err(Error::Program {
-                    program: "ssh-keygen".to_owned(),
-                    reason: crate::text::printable(output.stderr.trim_ascii()).into_owned(),
-                });
-            }
+            SSH_KEYGEN.check("", &output)?;
         }
         Ok(())
     }

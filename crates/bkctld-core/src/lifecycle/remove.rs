@@ -18,11 +18,11 @@ use crate::tree;
 /// caller holds the jail's locks and has stopped it.
 ///
 /// # Errors
-/// [`Error::NoSuchJail`], where another command has archived or renamed it while the caller waited for
+/// [`NoSuchJail`](crate::ErrorKind::NoSuchJail), where another command has archived or renamed it while the caller waited for
 /// its locks: the incs of an archived jail stay.
 pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
     if !jail.exists() {
-        return Err(Error::NoSuchJail(jail.name().clone()));
+        return Err(Error::no_such_jail(jail.name()));
     }
     // Deleting takes time, and shows what is not deleted yet.
     jail.close_to_others()?;

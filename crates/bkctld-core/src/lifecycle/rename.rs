@@ -136,7 +136,7 @@ impl Rename {
     /// What a rename comes to. Nothing is done yet. The caller holds the locks of both names.
     ///
     /// # Errors
-    /// [`Error::NoSuchJail`]; [`Error::TargetExists`] for a jail, incs or configuration of the new
+    /// [`NoSuchJail`](crate::ErrorKind::NoSuchJail); [`TargetExists`](crate::ErrorKind::TargetExists) for a jail, incs or configuration of the new
     /// name; an earlier rename of the jail that went half way to another name.
     pub fn plan(settings: &Settings, from: &JailName, to: &JailName) -> Result<Rename> {
         if from == to {
@@ -159,7 +159,7 @@ impl Rename {
             }
             intent => {
                 if !rename.from.exists() {
-                    return Err(Error::NoSuchJail(rename.from.name().clone()));
+                    return Err(Error::no_such_jail(rename.from.name()));
                 }
                 rename.from.require_current_format()?;
                 rename.interrupted = intent.map(|intent| intent.service);
@@ -208,7 +208,7 @@ impl Rename {
                     What::Incs => "incs",
                     _ => "configuration",
                 };
-                return Err(Error::TargetExists { what, path: step.to });
+                return Err(Error::target_exists(what, &step.to));
             }
             if moves {
                 steps.push(step);

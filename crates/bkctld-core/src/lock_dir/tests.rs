@@ -32,7 +32,7 @@ fn what_others_may_write_to_is_refused_and_named() {
         for mode in modes {
             set_mode(&place, mode);
             let error = open_or_make(&dir).unwrap_err().to_string();
-            let named = format!("{} may be written to by others; ", place.display());
+            let named = format!("{} may be written to by others (mend that", place.display());
             assert!(error.contains(&named) && error.contains("LOCKDIR"), "{error}");
         }
         set_mode(&place, before);

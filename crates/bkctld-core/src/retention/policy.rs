@@ -100,7 +100,7 @@ pub enum PolicyFile {
         /// The file.
         path: PathBuf,
     },
-    /// Some lines are no rules: one [`Error::BadLine`] for each. Nothing may be deleted, because
+    /// Some lines are no rules: one [`BadFile`](crate::ErrorKind::BadFile) for each. Nothing may be deleted, because
     /// the line may be what kept an inc.
     Bad(Vec<Error>),
     /// A policy to act on.
@@ -127,7 +127,7 @@ impl Policy {
             };
             match parsed {
                 Ok(rule) => rules.push(rule),
-                Err(reason) => bad.push(Error::BadLine { path: path.to_path_buf(), line, reason }),
+                Err(reason) => bad.push(Error::bad_line(path, line, &reason)),
             }
         }
         match (rules.is_empty(), bad.is_empty()) {

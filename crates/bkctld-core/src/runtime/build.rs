@@ -5,7 +5,6 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
@@ -15,6 +14,7 @@ use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::lock::Lock;
+use crate::program::CHROOT;
 use crate::text;
 
 /// The directories that a root file system without merged `/usr` would have beside it.
@@ -125,27 +125,17 @@ fn verify(root: &Path, files: &Files) -> Result<()> {
         if programs::is_static(source)? {
             continue;
         }
-        let output = Command::new("chroot")
-            .arg(root)
-            .arg(&loader)
-            .arg("--list")
-            .arg(Path::new("/").join(program))
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .output()
-            .context("cannot run", "chroot")?;
+        let mut chroot = CHROOT.command();
+        chroot.arg(root).arg(&loader).arg("--list").arg(Path::new("/").join(program));
+        let output = CHROOT.output(chroot.env_clear())?;
         let said = [output.stdout, output.stderr].concat();
         let lacks = said.windows(9).any(|words| words == b"not found");
         if !output.status.success() || lacks {
             let said = text::printable(said.trim_ascii()).into_owned();
-            return Err(Error::Program {
-                program: format!("loading {} in the new runtime", text::path(program)),
-                reason: if said.is_empty() {
-                    format!("the loader ended with {}", output.status)
-                } else {
-                    said
-                },
-            });
+            let reason =
+                if said.is_empty() { format!("the loader ended with {}", output.status) } else { said };
+            let program = format_args!("loading {} in the new runtime", text::path(program));
+            return Err(Error::program(program, reason));
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 pub use build::{Built, build};
-pub(crate) use programs::{find as find_program, sftp_server};
+pub(crate) use programs::sftp_server;
 
 use crate::config::Settings;
 use crate::error::{IoContext, Result};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use lddtree::{DependencyAnalyzer, DependencyTree};
 
 use crate::error::{Error, IoContext, Result};
+use crate::program::{find, missing};
 use crate::text;
 
 /// Programs without which no jail works, with the Debian package that has them.
@@ -23,10 +24,6 @@ const REQUIRED: [(&str, &str); 8] = [
 /// Programs that a jail gets where the host has them: `sed` as the original's jails had, `scp` for
 /// clients that still speak its old protocol, `bash` for a `passwd` that names it as root's shell.
 const OPTIONAL: [&str; 3] = ["sed", "scp", "bash"];
-
-/// Where the host's programs are looked for. Not the environment's PATH: cron's is shorter.
-const PROGRAM_DIRS: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// Where the systems that we know of keep OpenSSH's helper programs.
 const HELPER_DIRS: [&str; 4] = ["/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh", "/usr/libexec"];
@@ -58,10 +55,8 @@ pub(super) fn collect(extra: &[PathBuf]) -> Result<Files> {
     programs.extend(SSHD_PARTS.iter().filter_map(|name| helper(name)));
     for program in extra {
         if !program.is_file() {
-            return Err(Error::Invalid(format!(
-                "JAIL_PROGRAMS names {}, which is no file",
-                text::path(program)
-            )));
+            let message = format!("JAIL_PROGRAMS names {}, which is no file", text::path(program));
+            return Err(Error::invalid(message).at(program));
         }
         programs.push(program.clone());
     }
@@ -72,17 +67,6 @@ pub(super) fn collect(extra: &[PathBuf]) -> Result<Files> {
         add_libraries(program, &mut files)?;
     }
     Ok(files)
-}
-
-fn missing(program: &str, package: &str) -> Error {
-    Error::Refused(format!(
-        "cannot find {program} on this server: install the package {package} (apt install {package})"
-    ))
-}
-
-/// The host's program of this name.
-pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    PROGRAM_DIRS.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())
 }
 
 fn helper(name: &str) -> Option<PathBuf> {
@@ -147,7 +131,7 @@ fn analyze(program: &Path) -> Result<DependencyTree> {
 }
 
 fn unreadable(program: &Path, reason: String) -> Error {
-    Error::Program { program: format!("looking for the libraries of {}", text::path(program)), reason }
+    Error::program(format_args!("looking for the libraries of {}", text::path(program)), reason)
 }
 
 /// The path below the runtime's root: the host's own, with `/bin`, `/lib` and the like moved below
@@ -204,9 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_named_with_its_package() {
-        let error = missing("rsync", "rsync").to_string();
-        assert!(error.contains("rsync") && error.contains("apt install"), "{error}");
+    fn a_program_of_the_administrators_that_is_missing_is_named() {
         assert!(
             collect(&["/nonexistent/tool".into()]).unwrap_err().to_string().contains("/nonexistent/tool")
         );

@@ -1,16 +1,16 @@
 //! One ssh connection to a node, which everything that is asked of it goes through.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use bkctld_sys::process::die_with_the_caller;
 
 use crate::error::{Error, IoContext, Result};
-use crate::text;
+use crate::program::{RSYNC, SSH, last_line};
 
 /// What a script or the connection itself says before anything else that counts: a login shell may
 /// have said something by itself.
@@ -34,10 +34,6 @@ const OPTIONS: [&str; 10] = [
 /// How long a node has from the connection to the first word of its login shell.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The most of what a node says that is kept in memory, in bytes: thousands of jails say less, and a node
-/// that was taken over may say anything.
-pub(super) const ANSWER_LIMIT: u64 = 64 << 20;
-
 /// The most that a login shell says before the mark, in bytes; also in one line.
 const GREETING_LIMIT: u64 = 1 << 20;
 
@@ -59,8 +55,7 @@ impl<'a> Connection<'a> {
         let mut command = ssh(dir, &socket, "yes");
         command.args(["-o", "ClearAllForwardings=yes", "--", node]);
         command.arg(format!("echo '{MARK}'; exec cat >/dev/null"));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut master = command.spawn().map_err(|error| cannot_run("ssh", "openssh-client", error))?;
+        let mut master = SSH.spawn(command.stdin(Stdio::piped()))?;
         let input = master.stdin.take();
         let said = master.stdout.take().map(|output| hear_mark(output, PATIENCE));
         let mut connection = Connection { node, dir, socket, master, input };
@@ -98,15 +93,7 @@ impl<'a> Connection<'a> {
     pub(super) fn run(&self, script: &str) -> Result<Vec<String>> {
         let mut command = ssh(self.dir, &self.socket, "no");
         command.args(["--", self.node, "sh -s"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("cannot run", "ssh")?;
-        let input = child.stdin.take();
-        let answer = std::thread::scope(|scope| {
-            // Beside the reading: a script may answer before it was read to its end.
-            scope.spawn(move || input.map(|mut input| input.write_all(script.as_bytes())));
-            output(child, ANSWER_LIMIT)
-        })
-        .context("cannot run", "ssh")?;
+        let answer = SSH.talk(&mut command, script.as_bytes())?;
         let text = String::from_utf8_lossy(&answer.stdout);
         let mut lines = text.lines().skip_while(|line| line.trim_end() != MARK).skip(1);
         if !answer.status.success() {
@@ -119,12 +106,12 @@ impl<'a> Connection<'a> {
     /// `rsync` from here to the node, through this connection, with nothing said yet of what goes
     /// where.
     pub(super) fn rsync(&self) -> Command {
-        let mut command = Command::new("rsync");
+        let mut command = RSYNC.command();
         let shell = ssh(self.dir, &self.socket, "no");
         // No word of it has a blank or a quote in it.
         let words: Vec<_> = shell.get_args().map(|word| word.to_string_lossy()).collect();
         command.arg("-e").arg(format!("ssh {}", words.join(" ")));
-        command.current_dir(self.dir).env("LC_ALL", "C");
+        command.current_dir(self.dir);
         die_with_the_caller(&mut command);
         command
     }
@@ -147,32 +134,6 @@ impl Drop for Connection<'_> {
     }
 }
 
-/// All that a program says, when it has ended. One that says more than `limit` bytes is ended, which is an
-/// error.
-pub(super) fn output(mut child: Child, limit: u64) -> io::Result<Output> {
-    let (said, complained) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr) = std::thread::scope(|scope| {
-        let complained = scope.spawn(move || read_all(complained, limit));
-        let said = read_all(said, limit).inspect_err(|_| {
-            let _ = child.kill();
-        });
-        (said, complained.join().unwrap_or_else(|_| Err(io::Error::other("nobody has listened"))))
-    });
-    let status = child.wait()?;
-    Ok(Output { status, stdout: stdout?, stderr: stderr? })
-}
-
-fn read_all(said: Option<impl Read>, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(said) = said {
-        said.take(limit + 1).read_to_end(&mut bytes)?;
-    }
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it says more than {} MiB", limit >> 20)));
-    }
-    Ok(bytes)
-}
-
 /// Whether the mark is said before the end; an error where neither comes in time.
 fn hear_mark(
     said: impl Read + Send + 'static,
@@ -191,8 +152,8 @@ fn hear_mark(
 /// `ssh` by the socket of this name. It is named relative to `dir`: a socket's path must be short, and
 /// whatever LOCKDIR has in it would have to be quoted for ssh and for rsync.
 fn ssh(dir: &Path, socket: &str, master: &str) -> Command {
-    let mut command = Command::new("ssh");
-    command.current_dir(dir).env("LC_ALL", "C");
+    let mut command = SSH.command();
+    command.current_dir(dir);
     command.args(["-o", &format!("ControlMaster={master}"), "-o", &format!("ControlPath=./{socket}")]);
     command.args(OPTIONS.iter().flat_map(|option| ["-o", option]));
     die_with_the_caller(&mut command);
@@ -204,28 +165,10 @@ fn ssh(dir: &Path, socket: &str, master: &str) -> Command {
 pub(super) fn socket_dir(lock_dir: &Path) -> Result<PathBuf> {
     let dir = lock_dir.join("sync.sockets");
     match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context("cannot delete", &dir)?
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("cannot delete", &dir)?,
         _ => crate::file::make_private_dir(&dir, 0o700)?,
     }
     Ok(dir)
-}
-
-pub(super) fn cannot_run(program: &'static str, package: &str, error: std::io::Error) -> Error {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::Refused(format!("cannot find {program} on this server: install the package {package}"))
-        }
-        _ => Error::Io { doing: "cannot run", path: program.into(), source: error },
-    }
-}
-
-/// The last line of a program's words that says anything, fit for a message.
-fn last_line(words: &[u8]) -> Option<String> {
-    let line =
-        words.split(|byte| matches!(byte, b'\n' | b'\r')).rev().find(|line| !line.trim_ascii().is_empty())?;
-    Some(text::printable(line.trim_ascii()).into_owned())
 }
 
 #[cfg(test)]
@@ -242,27 +185,5 @@ mod tests {
         assert_eq!(hear_mark(silent, patience), Err(RecvTimeoutError::Timeout));
         // Nor is one listened to that speaks for ever, and never ends its line.
         assert_eq!(hear_mark(io::repeat(b'x'), Duration::from_secs(60)), Ok(false));
-    }
-
-    #[test]
-    fn a_program_that_speaks_for_ever_is_ended_and_fills_no_memory() {
-        let run = |script: &str| {
-            let mut command = Command::new("sh");
-            command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
-            output(command.spawn().unwrap(), 1 << 20)
-        };
-        for endless in ["exec yes", "exec yes >&2"] {
-            assert_eq!(run(endless).unwrap_err().to_string(), "it says more than 1 MiB");
-        }
-        let said = run("echo one; echo two >&2; exit 3").unwrap();
-        assert_eq!((said.stdout.as_slice(), said.stderr.as_slice()), (&b"one\n"[..], &b"two\n"[..]));
-        assert_eq!(said.status.code(), Some(3));
-    }
-
-    #[test]
-    fn the_line_that_tells_why_is_the_last_with_something_in_it() {
-        assert_eq!(last_line(b"banner\nssh: no route\r\n\n"), Some("ssh: no route".to_owned()));
-        assert_eq!(last_line(b"\x1b[1mno"), Some("\\u{1b}[1mno".to_owned()));
-        assert_eq!(last_line(b" \n"), None);
     }
 }

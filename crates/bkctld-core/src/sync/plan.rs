@@ -68,11 +68,11 @@ fn step(wanted: &Wanted, ours: &BTreeSet<&str>, ports: &BTreeSet<u16>, node: &No
     if let Some(there) = there
         && there.format != FORMAT_VERSION.to_string()
     {
-        return Err(Error::WrongVersion {
-            jail: wanted.name.clone(),
-            found: crate::text::printable(there.format.as_bytes()).into_owned(),
-            wanted: FORMAT_VERSION,
-        });
+        return Err(Error::wrong_format(
+            &wanted.name,
+            &crate::text::printable(there.format.as_bytes()),
+            FORMAT_VERSION,
+        ));
     }
     // A jail of this run gets its own port from here, so what it has there now is no obstacle.
     let has_port = |jail: &u16| *jail == wanted.port.get();
@@ -105,6 +105,7 @@ fn step(wanted: &Wanted, ours: &BTreeSet<&str>, ports: &BTreeSet<u16>, node: &No
 mod tests {
     use super::super::node::NodeJail;
     use super::*;
+    use crate::error::ErrorKind;
 
     fn jail(name: &str, port: &str, on: bool) -> Wanted {
         Wanted { name: name.parse().unwrap(), port: port.parse().unwrap(), on }
@@ -145,7 +146,7 @@ mod tests {
         ]);
         let steps =
             plan(&[jail("old", "3000", true), jail("a", "2222", true), jail("b", "2224", true)], &node);
-        assert!(matches!(steps[0], Err(Error::WrongVersion { .. })));
+        assert_eq!(steps[0].as_ref().unwrap_err().kind(), ErrorKind::WrongFormat);
         let error = steps[1].as_ref().unwrap_err().to_string();
         assert!(error.starts_with("port 2222 is that of jail 'theirs' there: give one"), "{error}");
         assert!(steps[2].is_ok());

@@ -2,15 +2,15 @@
 //! learn which of them it is.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::connection::{ANSWER_LIMIT, Connection, cannot_run, output};
+use super::connection::Connection;
 use super::node::NodeState;
 use crate::config::Settings;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::jail::JailName;
+use crate::program::RSYNC;
 use crate::text;
 
 /// What changed, or would: lines for people, as `change rootfs/etc/ssh/sshd_config`.
@@ -170,15 +170,8 @@ fn with_slash(dir: &Path) -> std::ffi::OsString {
 
 /// Runs rsync with these names as what is to be sent, and gives what it says.
 fn rsync(mut command: Command, names: &[String]) -> Result<Vec<String>> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| cannot_run("rsync", "rsync", error))?;
-    let input = child.stdin.take();
     let list = names.iter().flat_map(|name| [name.as_bytes(), b"\0"]).flatten().copied().collect::<Vec<_>>();
-    let answer = std::thread::scope(|scope| {
-        scope.spawn(move || input.map(|mut input| input.write_all(&list)));
-        output(child, ANSWER_LIMIT)
-    })
-    .context("cannot run", "rsync")?;
+    let answer = RSYNC.talk(&mut command, &list)?;
     if !answer.status.success() {
         return Err(failed(&answer.stderr));
     }

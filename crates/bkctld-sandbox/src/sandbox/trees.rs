@@ -83,7 +83,7 @@ fn missing(jail: &Jail, path: &Path, error: Errno) -> Error {
             text::path(path),
             jail.name()
         )),
-        error => Error::Io { doing: "cannot open", path: path.into(), source: error.into() },
+        error => Error::io("cannot open", path, error),
     }
 }
 
@@ -104,7 +104,7 @@ fn take(
                 text::path(path)
             ));
         }
-        Error::Io { doing: "cannot restrict the mount of", path: path.into(), source: error }
+        Error::io("cannot restrict the mount of", path, error)
     })?;
     Ok(tree)
 }
@@ -117,7 +117,7 @@ fn open_runtime(jail: &Jail, path: &Path) -> Result<File> {
             text::path(path),
             jail.name()
         )),
-        _ => Error::Io { doing: "cannot open", path: path.into(), source: error },
+        _ => Error::io("cannot open", path, error),
     })?;
     flock(&runtime, FlockOperation::LockShared).context("cannot lock", path)?;
     Ok(runtime)

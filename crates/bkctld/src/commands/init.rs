@@ -76,7 +76,7 @@ The first push, as root on the client:
 fn would(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
     let name = jail.name();
     if jail.exists() {
-        return Err(bkctld_core::Error::JailExists(name.clone()).into());
+        return Err(bkctld_core::Error::jail_exists(name).into());
     }
     context.settings.check_dirs()?;
     let port = Ports::lock(&context.settings)?.next_free()?;

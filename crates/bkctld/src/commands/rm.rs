@@ -44,7 +44,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 fn named(context: &Context, wanted: Vec<JailName>, known: &[JailName]) -> Result<Vec<JailName>, Failure> {
     for name in &wanted {
         if !known.contains(name) && !Jail::new(&context.settings, name.clone()).exists() {
-            return Err(Error::NoSuchJail(name.clone()).into());
+            return Err(Error::no_such_jail(name).into());
         }
     }
     Ok(wanted)

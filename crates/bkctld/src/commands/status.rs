@@ -19,8 +19,14 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let target = arguments.target.unwrap_or(Target::All);
-    // Unlike elsewhere an unknown jail is an ordinary error here; scripts rely on it.
-    let names = context.names(&target).map_err(|failure| failure.with_exit(Exit::Error))?;
+    let names = match context.names(&target) {
+        Ok(names) => names,
+        // Unlike elsewhere an unknown jail is an ordinary error here; scripts rely on it.
+        Err(failure) => {
+            context.ui.error(&failure);
+            return Ok(Exit::Error);
+        }
+    };
     // Scripts get the table, also of one jail; on a terminal, a person asks for that one.
     let in_full = matches!(target, Target::One(_)) && context.ui.read_by_a_person();
     let jails = names.into_iter().map(|name| read(context, &Jail::new(&context.settings, name), in_full));

@@ -95,8 +95,7 @@ impl Context {
             }
             Err(failure) => {
                 self.ui.show_error(&failure);
-                let exit = failure.exit;
-                (Outcome::without_details(Ended::Failed, failure), exit)
+                (Outcome::failed(&failure), failure.exit())
             }
         }
     }

@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use bkctld_core::check::{CheckPolicy, ExpectedState};
-use bkctld_core::{Error, Jail, JailName, jail, text};
+use bkctld_core::{Error, ErrorKind, Jail, JailName, jail, text};
 
 use super::{Context, Ended, Outcome};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 
 /// The jails that a command acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Target, Error> {
         match text {
             "all" => Ok(Target::All),
-            name => name.parse().map(Target::One),
+            name => Ok(Target::One(name.parse()?)),
         }
     }
 }
@@ -37,7 +37,7 @@ impl Context {
             Target::One(name) => match Jail::open(&self.settings, name.clone()) {
                 Ok(jail) => Ok(vec![jail.name().clone()]),
                 Err(_) if self.runs(name) => {
-                    Err(Failure::error(self.on_without_data(name)).with_exit(Exit::NoJail))
+                    Err(Error::new(ErrorKind::NoSuchJail, self.on_without_data(name)).into())
                 }
                 Err(error) => Err(error.into()),
             },

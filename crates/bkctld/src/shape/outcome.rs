@@ -6,6 +6,8 @@ use bkctld_core::JailName;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::exit::{ErrorFields, Failure};
+
 /// What became of a command on one jail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +29,9 @@ pub struct Outcome<D = Map<String, Value>> {
     pub outcome: Ended,
     /// The same in words.
     pub message: String,
+    /// Why the command could not, as data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorFields>,
     /// What the command adds for programs; nothing where it failed.
     #[serde(flatten)]
     pub details: Option<D>,
@@ -51,7 +56,12 @@ impl Outcome {
 impl<D> Outcome<D> {
     /// Of this sort, in these words, with nothing more for programs.
     pub fn without_details(outcome: Ended, message: impl Display) -> Outcome<D> {
-        Outcome { outcome, message: message.to_string(), details: None, warns: false }
+        Outcome { outcome, message: message.to_string(), error: None, details: None, warns: false }
+    }
+
+    /// What is known of a failure.
+    pub fn failed(failure: &Failure) -> Outcome<D> {
+        Outcome { error: Some(failure.fields()), ..Outcome::without_details(Ended::Failed, failure) }
     }
 
     /// With these fields for programs.

@@ -10,7 +10,7 @@ pub(crate) fn hold(bytes: &[u8]) {
         Ok(read) => read,
         Err(error) => {
             let lines = bytes.split(|byte| *byte == b'\n').count();
-            assert!(matches!(error, Error::BadLine { line, .. } if (1..=lines).contains(&line)), "{error:?}");
+            assert!(error.line().is_some_and(|line| (1..=lines).contains(&line)), "{error:?}");
             return assert_shown(error);
         }
     };

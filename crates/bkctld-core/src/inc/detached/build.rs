@@ -20,7 +20,7 @@ use super::links::Links;
 use super::signature::settled_before;
 use super::trees::{self, Lost, Node, Notes, Trees};
 use super::warnings::Warnings;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::inc::record::Counts;
 use crate::progress::Progress;
 
@@ -138,7 +138,7 @@ impl Traversal for Build<'_> {
         let fatal = |doing| {
             move |error: io::Error| {
                 let path = self.path_of(parent, name);
-                Halt::Fatal(explain_shortage(Error::Io { doing, path, source: error }))
+                Halt::Fatal(explain_shortage(Error::io(doing, &path, error)))
             }
         };
         if parent.depth() >= MAX_DEPTH {
@@ -269,15 +269,13 @@ impl Build<'_> {
         let block = std::mem::take(&mut *node.notes.block());
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.put(block).map_err(|source| {
-            let path = self.path.to_path_buf();
-            Halt::Fatal(explain_shortage(Error::Io { doing: "cannot write the index of", path, source }))
+            Halt::Fatal(explain_shortage(Error::io("cannot write the index of", self.path, source)))
         })
     }
 
     /// A directory could not be opened again for a reason that does not lie in the live tree.
     pub(super) fn cannot_reopen(&self, source: io::Error) -> Halt {
-        let path = self.path.to_path_buf();
-        Halt::Fatal(explain_shortage(Error::Io { doing: "cannot open again", path, source }))
+        Halt::Fatal(explain_shortage(Error::io("cannot open again", self.path, source)))
     }
 
     /// What the failure to copy a name means for the making.
@@ -287,7 +285,7 @@ impl Build<'_> {
             Failure::GivenUp => Halt::GivenUp,
             Failure::Fatal(source) => {
                 let path = self.path_of(node, name);
-                Halt::Fatal(explain_shortage(Error::Io { doing: "cannot copy to", path, source }))
+                Halt::Fatal(explain_shortage(Error::io("cannot copy to", &path, source)))
             }
         }
     }
@@ -328,21 +326,15 @@ impl Tally {
 
 /// A full disk in the middle, or no descriptors or memory left: says so, and what became of the inc.
 pub(super) fn explain_shortage(error: Error) -> Error {
-    match error {
-        Error::Io { path, source, .. }
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-        {
-            Error::Refused(format!(
-                "the disk became full while the copy was made ({}: {source}); what was made of it is \
-                 removed; make room or delete incs",
-                crate::text::path(&path)
-            ))
+    let (what, hint) = match error.io_error() {
+        _ if error.kind() == ErrorKind::NoSpace => {
+            ("the disk became full while the copy was made", "make room or delete incs")
         }
-        Error::Io { path, source, .. } if is_shortage(&source) => Error::Refused(format!(
-            "the machine ran short while the copy was made ({}: {source}); what was made of it is removed; \
-             raise the limit of open files (ulimit -n, fs.file-max) or the memory, and make it again",
-            crate::text::path(&path)
-        )),
-        error => error,
-    }
+        Some(source) if is_shortage(source) => (
+            "the machine ran short while the copy was made",
+            "raise the limit of open files (ulimit -n, fs.file-max) or the memory, and make it again",
+        ),
+        _ => return error,
+    };
+    error.wrap(what).also("what was made of it is removed").with_hint(hint)
 }

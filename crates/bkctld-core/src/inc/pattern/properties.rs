@@ -34,7 +34,7 @@ pub(crate) fn hold(bytes: &[u8]) {
 
 fn round_trip<T>(word: &str)
 where
-    T: std::str::FromStr<Err = Error> + ToString + PartialEq + std::fmt::Debug,
+    T: std::str::FromStr<Err: std::fmt::Display> + ToString + PartialEq + std::fmt::Debug,
 {
     match word.parse::<T>() {
         Ok(name) => assert_eq!(name.to_string().parse::<T>().ok(), Some(name)),

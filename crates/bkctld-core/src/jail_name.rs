@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
+use crate::text;
 
 /// Letters, digits, `.`, `_`, `-`, beginning with a letter or digit, at most 64 bytes, not `all`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -20,17 +20,20 @@ impl JailName {
     }
 }
 
-impl FromStr for JailName {
-    type Err = Error;
+/// Why a text is not the name of a jail. A type of its own: [`crate::Error`] holds the name of a jail, so the
+/// name must not need it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{}' is no jail name: {reason}", text::printable(.shown.as_bytes()))]
+pub struct NotAJailName {
+    shown: String,
+    reason: &'static str,
+}
 
-    fn from_str(text: &str) -> Result<JailName, Error> {
-        let refuse = |why: &str| {
-            let shown: String = text.chars().take(80).collect();
-            Err(Error::Invalid(format!(
-                "'{}' is no jail name: {why}",
-                crate::text::printable(shown.as_bytes())
-            )))
-        };
+impl FromStr for JailName {
+    type Err = NotAJailName;
+
+    fn from_str(text: &str) -> Result<JailName, NotAJailName> {
+        let refuse = |reason| Err(NotAJailName { shown: text.chars().take(80).collect(), reason });
         if text.is_empty() {
             return refuse("it is empty");
         }
