@@ -8,7 +8,7 @@ use serde::Serialize;
 use ssh_key::{PrivateKey, PublicKey};
 
 use crate::config::{Isolation, Settings};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::jail::{Jail, JailName, Port, SessionPolicy, SshdConfig};
 use crate::template::Template;
 use crate::{file, text};
@@ -28,7 +28,7 @@ impl FromStr for ServerName {
         let refuse = || {
             let shown: String = name.chars().take(80).collect();
             let shown = text::printable(shown.as_bytes());
-            Error::Invalid(format!("'{shown}' is no server: HOST, HOST:PORT, or [ADDRESS]:PORT for IPv6"))
+            Error::invalid(format!("'{shown}' is no server: HOST, HOST:PORT, or [ADDRESS]:PORT for IPv6"))
         };
         if let Ok(address) = name.parse::<Ipv6Addr>() {
             return Ok(ServerName { host: address.to_string(), port: None });
@@ -132,8 +132,10 @@ impl ClientScript {
     /// The script itself: the template `client.sh`, each `@NAME@` in it replaced by a word quoted for the
     /// shell.
     pub fn text(&self, settings: &Settings) -> Result<String> {
-        let template = String::from_utf8(Template::Client.read(settings)?)
-            .map_err(|_| Error::Invalid(format!("the template {} is not UTF-8", Template::Client.name())))?;
+        let template = String::from_utf8(Template::Client.read(settings)?).map_err(|_| {
+            let message = format!("the template {} is not UTF-8", Template::Client.name());
+            Error::new(ErrorKind::BadFile, message)
+        })?;
         let mut out = template;
         for (name, value) in [
             // Between the lines of a here-document that ends with none of them: not quoted.
@@ -190,7 +192,8 @@ impl FirstPush {
 
 fn quoted(word: &str) -> Result<String> {
     shlex::try_quote(word).map(|word| word.into_owned()).map_err(|error| {
-        Error::Invalid(format!("'{}' cannot be quoted: {error}", text::printable(word.as_bytes())))
+        let message = format!("'{}' cannot be quoted for the shell", text::printable(word.as_bytes()));
+        Error::invalid(message).because(error)
     })
 }
 
@@ -216,16 +219,14 @@ fn host_keys(jail: &Jail, config: &SshdConfig) -> Result<Vec<String>> {
             }
         };
         let mut public = public.ok_or_else(|| {
-            Error::Invalid(format!(
-                "{}: no host key that can be read: make its public half with 'ssh-keygen -y'",
-                text::path(&path)
-            ))
+            Error::bad_file(&path, "is no host key that can be read")
+                .with_hint("make its public half with 'ssh-keygen -y'")
         })?;
         public.set_comment("");
-        keys.push(public.to_openssh().map_err(|error| Error::Invalid(error.to_string()))?);
+        keys.push(public.to_openssh().map_err(|error| Error::bad_file(&path, "is no host key").because(error))?);
     }
     if keys.is_empty() {
-        return Err(Error::Refused(format!("jail '{}' has no host keys", jail.name())));
+        return Err(Error::refused("the jail has no host keys").in_jail(jail.name()));
     }
     Ok(keys)
 }

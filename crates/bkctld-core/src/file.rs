@@ -66,16 +66,13 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
 pub(crate) fn read_small(file: File, path: &Path) -> Result<Vec<u8>> {
     let meta = file.metadata().context("cannot read", path)?;
     if !meta.is_file() {
-        return Err(Error::Invalid(format!("{} is not a regular file", crate::text::path(path))));
+        return Err(Error::bad_file(path, "is not a regular file"));
     }
     let mut content = Vec::new();
     file.take(SMALL_FILE_LIMIT + 1).read_to_end(&mut content).context("cannot read", path)?;
     if content.len() as u64 > SMALL_FILE_LIMIT {
-        return Err(Error::Invalid(format!(
-            "{} is larger than {} KiB, which no such file is",
-            crate::text::path(path),
-            SMALL_FILE_LIMIT >> 10
-        )));
+        let limit = SMALL_FILE_LIMIT >> 10;
+        return Err(Error::bad_file(path, format_args!("is larger than {limit} KiB, which no such file is")));
     }
     Ok(content)
 }

@@ -75,7 +75,7 @@ impl<'a> Supervisor<'a> {
         args: &'a [OsString],
     ) -> Result<Supervisor<'a>> {
         let lock = Lock::try_take(&jail.supervisor_lock())?
-            .ok_or_else(|| Error::Refused("another process starts or supervises this jail".into()))?;
+            .ok_or_else(|| Error::busy("another process starts or supervises this jail"))?;
         sign(&lock)?;
         let signals = SignalFd::new(&[Signal::TERM, Signal::INT, Signal::HUP, Signal::CHILD])
             .context("cannot receive", "signals")?;
@@ -100,7 +100,7 @@ impl<'a> Supervisor<'a> {
         if !matches!(told, Some(Ok(_))) || word.trim_end() != READY {
             let _ = child.wait();
             let why = if word.is_empty() { "it died at once" } else { word.trim_end() };
-            return Err(Error::Refused(why.to_owned()));
+            return Err(Error::service(why));
         }
         self.child = Some((child, Instant::now()));
         Ok(())

@@ -80,7 +80,7 @@ impl Configuration {
         ) -> Result<()> {
             if let Some(value) = env(name).filter(|value| !value.is_empty()) {
                 *slot = check(&text::printable(value.as_bytes()))
-                    .map_err(|reason| Error::Invalid(format!("{name} in the environment: {reason}")))?;
+                    .map_err(|reason| Error::invalid(format!("{name} in the environment: {reason}")))?;
             }
             Ok(())
         }
@@ -134,10 +134,11 @@ impl Settings {
     pub fn check_dirs(&self) -> Result<Vec<&Path>> {
         let jail_dir = &self.jail_dir;
         if !jail_dir.exists() && !self.can_make(jail_dir)? {
-            return Err(Error::Refused(format!(
-                "JAILDIR {} does not exist: mount the backup partition, create the directory, or set JAILDIR in {}",
-                text::path(jail_dir),
-                text::path(self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)))
+            let message = format!("JAILDIR {} does not exist", text::path(jail_dir));
+            let file = self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+            return Err(Error::refused(message).at(jail_dir).with_hint(format!(
+                "mount the backup partition, create the directory, or set JAILDIR in {}",
+                text::path(file)
             )));
         }
         for (name, dir) in [
@@ -149,7 +150,7 @@ impl Settings {
             ("LOCKDIR", &self.lock_dir),
         ] {
             if dir.exists() && !dir.is_dir() {
-                return Err(Error::Refused(format!("{name} {} is no directory", text::path(dir))));
+                return Err(Error::refused(format!("{name} {} is no directory", text::path(dir))).at(dir));
             }
         }
         let mut missing = Vec::new();

@@ -116,7 +116,7 @@ pub fn change<T>(settings: &Settings, change: &Change, act: impl FnOnce(&Plan) -
     let _lock = Lock::take(&settings.lock_dir.join(LOCK), || ())?;
     let plan = plan(settings, change)?;
     let told = tell(&plan, !change.again.is_empty()).map_err(|error| {
-        Error::Refused(format!("the firewall could not be changed, so nothing was: {error}"))
+        error.wrap("nothing was changed, because the firewall rules could not be updated")
     })?;
     act(&plan).inspect_err(|_| {
         if told {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::Settings;
-use crate::error::{Error, JailContext, Result};
+use crate::error::{Error, ErrorKind, JailContext, Result};
 use crate::jail::{self, AllowedAddresses, Jail, JailName, Port, SshdConfig};
 
 /// The rule for one jail's port.
@@ -57,7 +57,7 @@ impl Rules {
         for of_jail in doubtful {
             match rules.stranger(&of_jail) {
                 None => rules.set(of_jail),
-                Some(why) => unreadable.push(Error::Refused(why).in_jail(&of_jail.jail)),
+                Some(why) => unreadable.push(Error::new(ErrorKind::Untrusted, why).in_jail(&of_jail.jail)),
             }
         }
         Ok((rules, unreadable))

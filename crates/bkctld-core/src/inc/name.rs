@@ -38,7 +38,7 @@ impl FromStr for IncName {
 
     fn from_str(text: &str) -> Result<IncName, Error> {
         let invalid = || {
-            Error::Invalid(format!(
+            Error::invalid(format!(
                 "'{}' is no inc's name (YYYY-MM-DD-HH)",
                 crate::text::printable(text.as_bytes())
             ))

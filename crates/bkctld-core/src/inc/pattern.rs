@@ -24,7 +24,7 @@ impl IncPattern {
     /// shell's `*`, `?` and `[…]` in either part.
     pub fn parse(text: &str, inc_dir: &Path) -> Result<IncPattern> {
         let shown = text::printable(text.as_bytes()).into_owned();
-        let refuse = |why: &str| Err(Error::Invalid(format!("'{shown}' is no pattern of incs: {why}")));
+        let refuse = |why: &str| Err(Error::invalid(format!("'{shown}' is no pattern of incs: {why}")));
         let below = Path::new(text).strip_prefix(inc_dir).unwrap_or(Path::new(text));
         let mut parts = Vec::new();
         for component in below.components() {
@@ -73,7 +73,7 @@ impl IncPattern {
                 return Err(Error::no_such_jail(jail.name()));
             }
         }
-        Err(Error::Invalid(format!("no inc matches '{}': nothing was done", self.shown)))
+        Err(Error::invalid(format!("no inc matches '{}': nothing was done", self.shown)))
     }
 }
 

@@ -49,7 +49,7 @@ impl FromStr for AllowedAddress {
         let net = match given.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
             Err(_) => given.parse::<IpNet>().map_err(|_| {
-                Error::Invalid(format!(
+                Error::invalid(format!(
                     "'{}' is no address: an IPv4 or IPv6 address or network (10.0.0.0/8), or 'all'",
                     shown()
                 ))
@@ -57,16 +57,14 @@ impl FromStr for AllowedAddress {
         };
         let net = unmapped(net);
         if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() {
-            return Err(Error::Invalid(format!(
-                "'{}' is no client's address: 'all' allows everyone",
-                shown()
-            )));
+            let message = format!("'{}' is no client's address", shown());
+            return Err(Error::invalid(message).with_hint("'all' allows everyone"));
         }
         // sshd refuses the whole line, and with it every login.
         if net.trunc() != net {
-            return Err(Error::Invalid(format!(
-                "'{}' has address bits beyond its prefix: write {} for the network or {} for the one address",
-                shown(),
+            let message = format!("'{}' has address bits beyond its prefix", shown());
+            return Err(Error::invalid(message).with_hint(format!(
+                "write {} for the network or {} for the one address",
                 net.trunc(),
                 net.addr()
             )));
@@ -162,17 +160,15 @@ impl AllowedAddresses {
 
     fn without(&self, address: AllowedAddress) -> Result<AllowedAddresses> {
         if self.is_everyone() {
-            return Err(Error::Refused(format!(
-                "everyone is allowed, so {address} cannot be taken away: add the addresses that may connect"
-            )));
+            let message = format!("everyone is allowed, so {address} cannot be taken away");
+            return Err(Error::refused(message).with_hint("add the addresses that may connect"));
         }
         if !self.0.contains(&address) {
-            return Err(Error::Refused(format!("{address} is not among the allowed addresses ({self})")));
+            return Err(Error::refused(format!("{address} is not among the allowed addresses ({self})")));
         }
         AllowedAddresses::new(self.iter().filter(|other| *other != address)).ok_or_else(|| {
-            Error::Refused(format!(
-                "{address} is the only allowed address: add another one first, or allow everyone with 'all'"
-            ))
+            Error::refused(format!("{address} is the only allowed address"))
+                .with_hint("add another one first, or allow everyone with 'all'")
         })
     }
 }
@@ -202,9 +198,10 @@ impl FromStr for AddressChange {
     fn from_str(given: &str) -> Result<AddressChange> {
         let parse = |given: &str| if given == "all" { Ok(EVERYONE) } else { given.parse() };
         match given.strip_prefix('-').map(parse) {
-            Some(taken) if taken.as_ref().is_ok_and(|address| address.is_everyone()) => Err(Error::Invalid(
-                "everyone cannot be taken away: add the addresses that may connect instead".to_owned(),
-            )),
+            Some(taken) if taken.as_ref().is_ok_and(|address| address.is_everyone()) => {
+                Err(Error::invalid("everyone cannot be taken away")
+                    .with_hint("add the addresses that may connect instead"))
+            }
             Some(taken) => Ok(AddressChange::Remove(taken?)),
             None => match parse(given)? {
                 EVERYONE => Ok(AddressChange::AllowEveryone),

@@ -64,9 +64,10 @@ const VALUES: [&str; 8] =
 impl Keys {
     /// Checks a whole file; `path` is for messages. Errors name the line and what is wrong.
     pub fn check(path: &Path, content: &[u8]) -> Result<Keys> {
-        let refuse = |why: &str| Error::Invalid(format!("{}: {why}", text::path(path)));
         if content.len() as u64 > SMALL_FILE_LIMIT {
-            return Err(refuse(&format!("larger than {} KiB, which no key file is", SMALL_FILE_LIMIT >> 10)));
+            let limit = SMALL_FILE_LIMIT >> 10;
+            let what = format_args!("is larger than {limit} KiB, which no key file is");
+            return Err(Error::bad_file(path, what));
         }
         let mut keys = Vec::new();
         for (line, bytes) in (1..).zip(content.split(|byte| *byte == b'\n')) {
@@ -74,7 +75,7 @@ impl Keys {
             keys.extend(key.map_err(|reason| Error::bad_line(path, line, &reason))?);
         }
         if keys.is_empty() {
-            return Err(refuse("no public key in it"));
+            return Err(Error::bad_file(path, "has no public key in it"));
         }
         Ok(Keys { content: content.to_vec(), keys })
     }

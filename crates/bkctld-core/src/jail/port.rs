@@ -42,7 +42,7 @@ impl FromStr for Port {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse::<u16>() {
             Ok(number) if digits && number > 0 => Ok(Port(number)),
-            _ => Err(Error::Invalid(format!(
+            _ => Err(Error::invalid(format!(
                 "'{}' is no port: a number from 1 to 65535 or 'auto'",
                 crate::text::printable(text.as_bytes())
             ))),

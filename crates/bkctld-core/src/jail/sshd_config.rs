@@ -97,7 +97,7 @@ impl SshdConfig {
     /// The port: the first one, as sshd would listen on each.
     pub fn port(&self) -> Result<Port> {
         let Some(directive) = self.named("port")?.into_iter().next() else {
-            return Err(Error::Refused(format!("{} has no 'Port' line", text::path(&self.path))));
+            return Err(Error::bad_file(&self.path, "has no 'Port' line"));
         };
         let value = text::printable(self.first(&directive)?).into_owned();
         value.parse().map_err(|_| self.bad_line(directive.line, format!("'{value}' is no port")))
@@ -128,7 +128,7 @@ impl SshdConfig {
             }
         }
         AllowedAddresses::new(addresses).ok_or_else(|| {
-            Error::Refused(format!("{}: 'AllowUsers' has no root@ADDRESS", text::path(&self.path)))
+            Error::bad_file(&self.path, "has no root@ADDRESS in 'AllowUsers'")
         })
     }
 
@@ -252,10 +252,8 @@ impl SshdConfig {
     fn allow_users(&self) -> Result<Vec<Directive>> {
         let directives = self.named("allowusers")?;
         if directives.is_empty() {
-            return Err(Error::Refused(format!(
-                "{} has no 'AllowUsers' line to hold the addresses: add 'AllowUsers root@0.0.0.0/0'",
-                text::path(&self.path)
-            )));
+            return Err(Error::bad_file(&self.path, "has no 'AllowUsers' line to hold the addresses")
+                .with_hint("add 'AllowUsers root@0.0.0.0/0'"));
         }
         Ok(directives)
     }
@@ -425,7 +423,7 @@ fn read_old(jail: &Jail, path: &Path) -> Result<Option<Vec<u8>>> {
     match ClientFile::find(jail, path.strip_prefix(jail.dir()).unwrap_or(path))? {
         Ok(found) => file::read_small(found.open()?, path).map(Some),
         Err(NotAFile::Missing) => Ok(None),
-        Err(other) => Err(Error::Refused(format!("{}: {other}", text::path(path)))),
+        Err(other) => Err(Error::untrusted(path, format_args!("is {other}"))),
     }
 }
 

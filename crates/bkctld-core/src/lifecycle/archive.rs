@@ -133,7 +133,7 @@ impl Archive {
         // An inc that lacks something is better than none. Here the original would be deleted.
         let Some(first) = lacks.first() else { return Ok(()) };
         let more = if lacks.len() > 1 { format!(" (and {} more)", lacks.len() - 1) } else { String::new() };
-        Err(Error::Refused(format!(
+        Err(Error::refused(format!(
             "jail '{}' is not archived, since its copy in {} would lack something: {first}{more}",
             self.jail.name(),
             text::path(path.parent().unwrap_or(path))
@@ -148,13 +148,11 @@ impl Archive {
             (false, true) => {}
             (there, _) => {
                 let what = if there { "exist both" } else { "are both missing" };
-                return Err(Error::Refused(format!(
-                    "the interrupted archiving of jail '{}' cannot be finished: {} and {} {what}; the jail itself is {}",
-                    self.jail.name(),
-                    text::path(&copy),
-                    text::path(archive),
-                    text::path(&original)
-                )));
+                let (copy, archive) = (text::path(&copy), text::path(archive));
+                let message = format!("its interrupted archiving cannot be finished: {copy} and {archive} {what}");
+                return Err(Error::refused(message)
+                    .also(format!("the jail itself is {}", text::path(&original)))
+                    .in_jail(self.jail.name()));
             }
         }
         tree::delete(&original)

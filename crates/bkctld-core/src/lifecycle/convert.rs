@@ -142,11 +142,10 @@ fn must_move(from: &Path, to: &Path) -> Result<bool> {
         (Some(_), None | Some(Content::Nothing)) => Ok(true),
         // Made anew by some program after the move.
         (Some(Content::Nothing), Some(Content::Something)) => Ok(false),
-        (Some(Content::Something), Some(Content::Something)) => Err(Error::Refused(format!(
-            "{} and {} are both there: move one of them away",
-            text::path(from),
-            text::path(to)
-        ))),
+        (Some(Content::Something), Some(Content::Something)) => {
+            let message = format!("{} and {} are both there", text::path(from), text::path(to));
+            Err(Error::refused(message).with_hint("move one of them away"))
+        }
     }
 }
 
@@ -182,10 +181,10 @@ fn check(jail: &Jail) -> Result<()> {
     }
     jail.sshd_config().symlink_metadata().context("cannot read", jail.sshd_config())?;
     match chroot::mounts(jail)?.into_iter().find(|mount| !mount.is_the_originals()) {
-        Some(mount) => Err(Error::Refused(format!(
-            "{} is mounted in the jail: a mount cannot be moved, unmount it first",
-            text::path(&mount.place)
-        ))),
+        Some(mount) => {
+            let message = format!("{} is mounted in the jail, and cannot be moved", text::path(&mount.place));
+            Err(Error::refused(message).at(&mount.place).with_hint("unmount it first"))
+        }
         None => Ok(()),
     }
 }

@@ -37,11 +37,8 @@ pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
         file::make_private_dir(missing, 0o700)?;
     }
     if let Some(unfinished) = super::unfinished(settings)?.into_iter().find(|one| one.jail == *jail.name()) {
-        return Err(Error::Refused(format!(
-            "what is left of a jail '{}' is still to be moved: run '{}' again first",
-            jail.name(),
-            unfinished.command
-        )));
+        return Err(Error::refused(format!("what is left of a jail '{}' is still to be moved", jail.name()))
+            .with_hint(format!("run '{}' again first", unfinished.command)));
     }
     let store = RuntimeStore::ready(settings)?;
     let aside = jail.in_the_making();

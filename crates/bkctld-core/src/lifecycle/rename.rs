@@ -106,10 +106,9 @@ impl Intent {
             Ok(intent) => Ok(Some(intent)),
             // The run was interrupted while it wrote this, before anything else.
             Err(_) if from.exists() => Ok(None),
-            Err(error) => Err(Error::Invalid(format!(
-                "{} does not say what was to be renamed: {error}; look at the jails and delete it",
-                text::path(&path)
-            ))),
+            Err(error) => Err(Error::bad_file(&path, "does not say what was to be renamed")
+                .because(error)
+                .with_hint("look at the jails and delete it")),
         }
     }
 
@@ -140,7 +139,7 @@ impl Rename {
     /// name; an earlier rename of the jail that went half way to another name.
     pub fn plan(settings: &Settings, from: &JailName, to: &JailName) -> Result<Rename> {
         if from == to {
-            return Err(Error::Invalid(format!("jail '{from}' has that name already")));
+            return Err(Error::invalid(format!("jail '{from}' has that name already")));
         }
         let (from, to) = (Jail::new(settings, from.clone()), Jail::new(settings, to.clone()));
         let intent = Intent::read(&from)?;
@@ -148,11 +147,9 @@ impl Rename {
         match intent {
             Some(intent) if !rename.from.exists() => {
                 if intent.to != rename.to.name().as_str() {
-                    return Err(Error::Refused(format!(
-                        "an interrupted rename of '{}' to '{}' must be finished first: bkctld rename {0} {1}",
-                        rename.from.name(),
-                        text::printable(intent.to.as_bytes())
-                    )));
+                    let (from, to) = (rename.from.name(), text::printable(intent.to.as_bytes()));
+                    let message = format!("an interrupted rename of '{from}' to '{to}' must be finished first");
+                    return Err(Error::refused(message).with_hint(format!("run 'bkctld rename {from} {to}'")));
                 }
                 rename.interrupted = Some(intent.service);
                 rename.steps = rename.rest()?;
@@ -227,14 +224,14 @@ impl Rename {
             // A policy's link is made anew before the old one goes; records may be new ones.
             let may_be_there = matches!(step.what, What::Policy | What::Records) && step.finds(&step.to)?;
             if file::exists(&step.to)? && !may_be_there {
-                return Err(Error::Refused(format!(
-                    "the interrupted rename of '{}' to '{}' cannot be finished, as both {} and {} exist: \
-                     move one of them away, then run it again",
+                let message = format!(
+                    "the interrupted rename of '{}' to '{}' cannot be finished, as both {} and {} exist",
                     self.from.name(),
                     self.to.name(),
                     text::path(&step.from),
                     text::path(&step.to)
-                )));
+                );
+                return Err(Error::refused(message).with_hint("move one of them away, then run it again"));
             }
             steps.push(step);
         }

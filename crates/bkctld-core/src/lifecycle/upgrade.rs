@@ -97,7 +97,7 @@ fn plan_policy(jail: &Jail) -> Result<PolicyUpgrade> {
         return Ok(if has_new { PolicyUpgrade::Done } else { PolicyUpgrade::Missing });
     }
     if !meta.is_file() {
-        return Err(Error::Refused(format!("{} is no regular file", text::path(old))));
+        return Err(Error::bad_file(old, "is no regular file"));
     }
     refuse_another(old, &new)?;
     Ok(PolicyUpgrade::Move)
@@ -110,20 +110,15 @@ fn refuse_another(old: &Path, new: &Path) -> Result<()> {
         return Ok(());
     }
     if !new.is_file() {
-        return Err(Error::Refused(format!(
-            "{} is in the way of {} and is no file: move it away",
-            text::path(new),
-            text::path(old)
-        )));
+        let what = format!("is in the way of {} and is no file", text::path(old));
+        return Err(Error::bad_file(new, what).with_hint("move it away"));
     }
     if file::read_if_there(old)? == file::read_if_there(new)? {
         return Ok(());
     }
-    Err(Error::Refused(format!(
-        "{} and {} differ: the latter is in use, delete the one that is not meant",
-        text::path(old),
-        text::path(new)
-    )))
+    Err(Error::refused(format!("{} and {} differ; the latter is in use", text::path(old), text::path(new)))
+        .at(old)
+        .with_hint("delete the one that is not meant"))
 }
 
 /// A hard link instead of a rename, so that there is always a policy; and not a copy, because checks use the

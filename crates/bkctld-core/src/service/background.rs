@@ -45,8 +45,8 @@ pub fn start(jail: &Jail, mut supervisor: Command) -> Result<()> {
     match word.trim_end() {
         // Somebody else was faster.
         _ if jail.is_listening()? => Ok(()),
-        "" => Err(Error::Refused("the supervisor died at its start".into())),
-        why => Err(Error::Refused(why.to_owned())),
+        "" => Err(Error::service("the supervisor died at its start")),
+        why => Err(Error::service(why)),
     }
 }
 

@@ -35,10 +35,9 @@ pub(super) fn end(
             return Ok(());
         }
     }
-    Err(Error::Refused(format!(
-        "jail '{}' has processes that cannot be killed: the disk they wait for may be broken",
-        jail.name()
-    )))
+    Err(Error::service("the jail has processes that cannot be killed")
+        .in_jail(jail.name())
+        .with_hint("the disk that they wait for may be broken"))
 }
 
 fn within(patience: Duration, holds: &dyn Fn() -> Result<bool>) -> Result<bool> {

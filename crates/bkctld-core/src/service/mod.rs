@@ -62,7 +62,7 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<Effect> {
         Manager::Background => start_background(settings, jail),
     };
     match started {
-        Err(error) if takes_over => Err(give_back(jail, &error)),
+        Err(error) if takes_over => Err(give_back(jail, error)),
         started => started,
     }
     .for_jail(jail.name())?;
@@ -70,10 +70,11 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<Effect> {
 }
 
 /// A backup by the original is better than none.
-fn give_back(jail: &Jail, error: &Error) -> Error {
-    Error::Refused(match nspawn::start(jail) {
-        Ok(()) => format!("{error}; {} serves it again", nspawn::unit(jail)),
-        Err(again) => format!("{error}; and {} could not be started again: {again}", nspawn::unit(jail)),
+fn give_back(jail: &Jail, error: Error) -> Error {
+    let unit = nspawn::unit(jail);
+    error.also(match nspawn::start(jail) {
+        Ok(()) => format!("{unit} serves it again"),
+        Err(again) => format!("and {unit} could not be started again: {again}"),
     })
 }
 

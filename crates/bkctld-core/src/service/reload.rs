@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_millis(5);
 pub(super) fn reload(jail: &Jail) -> Result<()> {
     let before = ListenerState::read(jail)?.map_or(0, |state| state.generation);
     let Some(listener) = holder::find(&jail.listener_lock())? else {
-        return Err(Error::Refused(format!("jail '{}' is off: there is nothing to reload", jail.name())));
+        return Err(Error::service("the jail is off, so there is nothing to reload").in_jail(jail.name()));
     };
     let _ = pidfd_send_signal(&listener, Signal::HUP);
     let deadline = Instant::now() + PATIENCE;
@@ -32,14 +32,14 @@ pub(super) fn reload(jail: &Jail) -> Result<()> {
             Some(ListenerState { generation, error, .. }) if generation > before => {
                 return match error {
                     None => Ok(()),
-                    Some(why) => Err(Error::Refused(why)),
+                    Some(why) => Err(Error::service(why)),
                 };
             }
             _ if !alive => {
-                return Err(Error::Refused("the listener died while it was reloading".into()));
+                return Err(Error::service("the listener died while it was reloading"));
             }
             _ => sleep(STEP),
         }
     }
-    Err(Error::Refused("the listener has not answered to the reload in time".into()))
+    Err(Error::service("the listener has not answered to the reload in time"))
 }

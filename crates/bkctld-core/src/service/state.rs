@@ -42,7 +42,7 @@ impl ListenerState {
     /// Has who asks see it, from one moment to the next.
     pub fn write(&self, jail: &Jail) -> Result<()> {
         let text = serde_json::to_vec(self)
-            .map_err(|error| Error::Invalid(format!("cannot write the listener's state: {error}")))?;
+            .map_err(|error| Error::internal("cannot write the listener's state").because(error))?;
         file::replace(&path(jail), 0o644, &text)
     }
 

@@ -21,10 +21,8 @@ const RUNTIME_UNITS: &str = "/run/systemd/system";
 /// to start must not come up, or fill the journal, behind the administrator's back.
 pub fn start(settings: &Settings, jail: &Jail) -> Result<()> {
     if is_active(jail)? && !has(settings, jail)? {
-        return Err(Error::Refused(format!(
-            "{} runs a jail of this name from another configuration: stop that one first",
-            unit(jail)
-        )));
+        let message = format!("{} runs a jail of this name from another configuration", unit(jail));
+        return Err(Error::service(message).with_hint("stop that one first"));
     }
     provide_unit(settings, jail)?;
     let output = systemctl::output(["start", &unit(jail)])?;
@@ -32,17 +30,16 @@ pub fn start(settings: &Settings, jail: &Jail) -> Result<()> {
         let why = systemctl::property(&unit(jail), "StatusText")?;
         stop(jail)?;
         if !why.is_empty() {
-            return Err(Error::Refused(why));
+            return Err(Error::service(why));
         }
         return systemctl::check("start", &output);
     }
     if jail.is_listening()? {
         return Ok(());
     }
-    Err(Error::Refused(format!(
-        "{} is active, but not with this configuration: see `systemctl cat {0}`",
-        unit(jail)
-    )))
+    let unit = unit(jail);
+    Err(Error::service(format!("{unit} is active, but not with this configuration"))
+        .with_hint(format!("see 'systemctl cat {unit}'")))
 }
 
 /// Stops the jail's unit; returns when its processes are gone.

@@ -162,7 +162,7 @@ fn finish(finished: &Path, record: &SessionRecord) -> Result<()> {
 
 fn append_finished(path: &Path, record: &SessionRecord) -> Result<()> {
     let line = serde_json::to_string(record)
-        .map_err(|error| Error::Invalid(format!("cannot write the record of a session: {error}")))?;
+        .map_err(|error| Error::internal("cannot write the record of a session").because(error))?;
     journal::append(path, FINISHED_LIMIT, &line)?;
     if record.is_successful_push() {
         file::replace_with(&last_push_path(path), 0o600, line.as_bytes(), file::Sync::Later)?;

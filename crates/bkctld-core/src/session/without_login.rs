@@ -57,7 +57,7 @@ fn add(state_dir: &Path, [connections, refused]: [u64; 2], now: Timestamp, sourc
         last_source: source,
     };
     let text = serde_json::to_vec(&count)
-        .map_err(|error| Error::Invalid(format!("cannot write the count of connections: {error}")))?;
+        .map_err(|error| Error::internal("cannot write the count of connections").because(error))?;
     file::replace_with(&path, 0o600, &text, file::Sync::Later)
 }
 

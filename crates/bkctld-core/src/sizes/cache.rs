@@ -39,7 +39,7 @@ impl Cache {
     /// The JSON that [`Cache::read`] understands.
     pub(super) fn bytes(&self) -> Result<Vec<u8>> {
         let on_disk = OnDisk { format: FORMAT, cache: self.clone() };
-        serde_json::to_vec(&on_disk).map_err(|error| Error::Invalid(format!("cannot keep sizes: {error}")))
+        serde_json::to_vec(&on_disk).map_err(|error| Error::internal("cannot keep sizes").because(error))
     }
 
     /// The numbers; none where the live data were never walked.

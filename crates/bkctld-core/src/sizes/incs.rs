@@ -106,7 +106,7 @@ pub(super) fn measure(
             Err(error) => return Err(error),
         }
     }
-    Err(Error::Refused("its incs change faster than they can be measured; try again later".to_owned()))
+    Err(Error::busy("its incs change faster than they can be measured").with_hint("try again later"))
 }
 
 /// None where an inc went meanwhile.

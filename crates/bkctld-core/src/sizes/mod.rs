@@ -132,7 +132,7 @@ impl Measuring {
         let live = live::measure(jail, top, old.live, (&self.volume, &self.dir), &self.options, progress)?;
         let incs = incs::measure(jail, old.incs, &self.dir, &self.options, progress)?;
         let cache = Cache { live: Some(live), incs };
-        let sizes = cache.sizes().ok_or_else(|| Error::Invalid("no sizes were found".to_owned()))?;
+        let sizes = cache.sizes().ok_or_else(|| Error::internal("no sizes were found"))?;
         if !self.options.keep_nothing && before.as_ref() != Some(&cache) {
             let bytes = cache.bytes()?;
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);

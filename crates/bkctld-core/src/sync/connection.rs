@@ -63,10 +63,9 @@ impl<'a> Connection<'a> {
             Some(Ok(true)) => Ok(connection),
             Some(Err(_)) => {
                 let _ = connection.master.kill();
-                Err(Error::Refused(format!(
-                    "root's login shell there says nothing for {} seconds: try ssh by hand",
-                    PATIENCE.as_secs()
-                )))
+                let seconds = PATIENCE.as_secs();
+                Err(Error::node(format!("root's login shell there says nothing for {seconds} seconds"))
+                    .with_hint("try ssh by hand"))
             }
             _ => Err(connection.refused()),
         }
@@ -81,7 +80,7 @@ impl<'a> Connection<'a> {
         }
         let _ = self.master.wait();
         let why = last_line(&words).unwrap_or_else(|| "the connection ended at once".to_owned());
-        Error::Refused(format!("cannot connect by ssh as root: {why}"))
+        Error::node(format!("cannot connect by ssh as root: {why}"))
     }
 
     /// Whether the node can still be asked. Where the connection broke ssh makes another one by itself.
@@ -98,7 +97,7 @@ impl<'a> Connection<'a> {
         let mut lines = text.lines().skip_while(|line| line.trim_end() != MARK).skip(1);
         if !answer.status.success() {
             let why = last_line(&answer.stderr).unwrap_or_else(|| answer.status.to_string());
-            return Err(Error::Refused(format!("the connection or a script there failed: {why}")));
+            return Err(Error::node(format!("the connection or a script there failed: {why}")));
         }
         Ok(lines.by_ref().map(str::to_owned).collect())
     }

@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
                 .map(|(number, node)| scope.spawn(move || self.to_node(node, number, jails)))
                 .collect();
             let ended = |done: std::thread::ScopedJoinHandle<'_, OnNode>| {
-                done.join().unwrap_or_else(|_| Err(Error::Refused("the work on it broke off".to_owned())))
+                done.join().unwrap_or_else(|_| Err(Error::internal("the worker for this node failed")))
             };
             nodes.iter().zip(work).map(|(node, done)| (node.as_str(), named(node, ended(done)))).collect()
         })

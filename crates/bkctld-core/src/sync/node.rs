@@ -61,21 +61,18 @@ pub(super) fn survey(connection: &Connection<'_>, version: &str) -> Result<NodeS
 fn parse(answer: &[String], version: &str) -> Result<NodeState> {
     let (theirs, rest) = match answer {
         [only] if only == "missing" => {
-            return Err(Error::Refused(
-                "there is no /usr/lib/bkctld/includes: install bkctld there".to_owned(),
-            ));
+            return Err(Error::node("there is no /usr/lib/bkctld/includes").with_hint("install bkctld there"));
         }
         [first, rest @ ..] => (first, rest),
         [] => return Err(unclear("nothing")),
     };
     if theirs != version {
-        return Err(Error::Refused(format!(
-            "it has version {} of bkctld and this server {version}: install the same version on both",
-            text::printable(theirs.as_bytes())
-        )));
+        let theirs = text::printable(theirs.as_bytes());
+        let message = format!("it has version {theirs} of bkctld and this server {version}");
+        return Err(Error::node(message).with_hint("install the same version on both"));
     }
     let [jail_dir, conf_dir, firewall, status] = rest else {
-        return Err(Error::Refused("'bkctld status' fails there: see what it says".to_owned()));
+        return Err(Error::node("'bkctld status' fails there").with_hint("see what it says"));
     };
     for dir in [jail_dir, conf_dir] {
         if !dir.starts_with('/') {
@@ -98,7 +95,7 @@ fn parse(answer: &[String], version: &str) -> Result<NodeState> {
 
 fn unclear(said: &str) -> Error {
     let said: String = said.chars().take(80).collect();
-    Error::Refused(format!("its answer is not understood: '{}'", text::printable(said.as_bytes())))
+    Error::node(format!("its answer is not understood: '{}'", text::printable(said.as_bytes())))
 }
 
 /// What a node is asked to do for one jail: these commands, in this order; `None` is nothing at all.
@@ -133,13 +130,13 @@ fn outcomes(work: &[Work<'_>], answer: &[String]) -> Vec<Result<()>> {
             Some(("0", _)) => Ok(()),
             Some((code, "")) => {
                 let code = text::printable(code.as_bytes());
-                Err(Error::Refused(format!("{} failed: exit {code}", commands.join(" and "))))
+                Err(Error::node(format!("{} failed: exit {code}", commands.join(" and "))))
             }
             Some((_, said)) => {
                 let said = said.trim().strip_prefix("bkctld: ").unwrap_or(said.trim());
-                Err(Error::Refused(text::printable(said.as_bytes()).into_owned()))
+                Err(Error::node(text::printable(said.as_bytes())))
             }
-            None => Err(Error::Refused("it has not told what became of the jail".to_owned())),
+            None => Err(Error::node("the node did not report a result for this jail")),
         }
     };
     work.iter().map(outcome).collect()
@@ -199,7 +196,7 @@ mod tests {
             [
                 "",
                 "no \\u{1b} port",
-                "it has not told what became of the jail",
+                "the node did not report a result for this jail",
                 "init and reload failed: exit 127",
                 ""
             ]

@@ -82,12 +82,11 @@ fn step(wanted: &Wanted, ours: &BTreeSet<&str>, ports: &BTreeSet<u16>, node: &No
             && jail.port.as_ref().is_some_and(has_port)
     });
     if let Some((other, _)) = other {
-        return Err(Error::Refused(format!(
-            "port {} is that of jail '{}' there: give one of the two another port, or remove it there if \
-             it was removed or renamed here",
-            wanted.port,
-            crate::text::printable(other.as_bytes())
-        )));
+        let other = crate::text::printable(other.as_bytes());
+        return Err(Error::node(format!("port {} is already used by jail '{other}' there", wanted.port))
+            .with_hint(format!(
+                "change one of the two ports, or remove '{other}' there if it no longer exists here"
+            )));
     }
     let on = there.is_some_and(|jail| jail.on);
     let moves = |port: &u16| *port != wanted.port.get() && ports.contains(port);
@@ -148,7 +147,7 @@ mod tests {
             plan(&[jail("old", "3000", true), jail("a", "2222", true), jail("b", "2224", true)], &node);
         assert_eq!(steps[0].as_ref().unwrap_err().kind(), ErrorKind::WrongFormat);
         let error = steps[1].as_ref().unwrap_err().to_string();
-        assert!(error.starts_with("port 2222 is that of jail 'theirs' there: give one"), "{error}");
+        assert!(error.starts_with("port 2222 is already used by jail 'theirs' there (change one"), "{error}");
         assert!(steps[2].is_ok());
         // The port that another jail of the same run is about to leave is free.
         let steps = plan(&[jail("a", "2223", true), jail("b", "2224", true)], &node);

@@ -53,7 +53,7 @@ pub(super) fn transfer(
     let of = |names: &[&JailName]| -> Result<Result<Changes>> {
         let result = both_trees(connection, settings, node, names, dry_run);
         if result.is_err() && !connection.answers() {
-            return Err(Error::Refused("the connection broke: run sync again to complete it".to_owned()));
+            return Err(Error::node("the connection broke").with_hint("run sync again to complete it"));
         }
         Ok(result)
     };
@@ -95,7 +95,7 @@ fn both_trees(
     });
     let mut changes = Changes::new();
     for (tree, result) in results {
-        let lines = result.unwrap_or_else(|_| Err(Error::Refused("rsync was not waited for".to_owned())))?;
+        let lines = result.unwrap_or_else(|_| Err(Error::internal("rsync was not waited for")))?;
         for (name, change) in lines.iter().filter_map(|line| tree.change(line, jails)) {
             changes.entry(name).or_default().push(change);
         }
@@ -184,10 +184,11 @@ fn failed(words: &[u8]) -> Error {
     let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or("rsync failed").trim();
     let full = words.lines().find(|line| line.contains("No space left on device"));
     let shown = text::printable(full.unwrap_or(first).trim().as_bytes()).into_owned();
-    Error::Refused(match full {
-        Some(_) => format!("it is full: make room there and run sync again ({shown})"),
-        None => shown,
-    })
+    match full {
+        Some(_) => Error::no_space(format!("it is full: {shown}"))
+            .with_hint("make room there and run sync again"),
+        None => Error::node(shown),
+    }
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -251,7 +252,7 @@ mod tests {
     fn a_full_node_is_told_as_such() {
         let words = b"rsync: [receiver] mkstemp \"/b/.x\" failed: No space left on device (28)\nrsync error: code 23\n";
         let error = failed(words).to_string();
-        assert!(error.starts_with("it is full: make room there"), "{error}");
+        assert!(error.starts_with("it is full: ") && error.ends_with("(make room there and run sync again)"), "{error}");
         assert_eq!(failed(b"\nrsync: what\nrsync error: 23\n").to_string(), "rsync: what");
     }
 }

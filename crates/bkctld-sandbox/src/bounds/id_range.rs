@@ -46,7 +46,7 @@ impl IdRange {
                 return Ok(IdRange { base, namespace, _lock: lock });
             }
         }
-        Err(Error::Refused(format!("all {SLOTS} ranges of ids are in use")))
+        Err(Error::refused(format!("all {SLOTS} ranges of ids are in use")))
     }
 
     /// Makes another namespace of this range, with another limit.
@@ -85,7 +85,7 @@ fn map(base: u32) -> String {
 /// sets for itself applies to each user separately, and the jail has four billion.
 fn make_namespace(base: u32, processes: u64) -> Result<OwnedFd> {
     let fail = |what: &str, error: std::io::Error| {
-        Error::Refused(format!("cannot make a user namespace: {what}: {error}"))
+        Error::kernel(format!("cannot make a user namespace: {what}"), error)
     };
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| fail("pipe", error.into()));
     let (ready, tell_ready) = pipe()?;
@@ -100,7 +100,7 @@ fn make_namespace(base: u32, processes: u64) -> Result<OwnedFd> {
         0
     })
     .map_err(|error| fail("fork", error))?;
-    let Some((ready, let_go)) = ends else { return Err(Error::Refused("no pipe".into())) };
+    let Some((ready, let_go)) = ends else { return Err(Error::internal("the pipe to the maker of a user namespace is gone")) };
     let mut code = [0];
     let told = File::from(ready).read_exact(&mut code);
     let namespace = match (told, code[0]) {

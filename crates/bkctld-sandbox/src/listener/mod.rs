@@ -140,7 +140,7 @@ impl<'a> Listener<'a> {
             .map_err(cannot("signals"))?;
         let (life, life_held) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot("pipe"))?;
         let lock = Lock::try_take(&served.jail.listener_lock())?
-            .ok_or_else(|| Error::Refused("another listener of this jail is running".into()))?;
+            .ok_or_else(|| Error::busy("another listener of this jail is running"))?;
         sign(&lock)?;
         let state = ListenerState { unbounded, ..ListenerState::first(&served.jail, config.port)? };
         let mut listener = Listener {
@@ -252,5 +252,5 @@ fn lock_sessions(served: &ServedJail) -> Result<File> {
 }
 
 fn cannot<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
-    move |error| Error::Refused(format!("the listener cannot go on: {what}: {}", error.into()))
+    move |error| Error::kernel(format!("the listener cannot go on: {what}"), error)
 }

@@ -73,13 +73,10 @@ fn open_all(addresses: &[SocketAddr]) -> Result<Vec<ListeningSocket>> {
             Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
                 if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {}
             Err(Errno::ADDRINUSE) => {
-                return Err(Error::Refused(format!(
-                    "port {} is in use by another program ({})",
-                    address.port(),
-                    address.ip()
-                )));
+                let message = format!("another program listens on {}, port {}", address.ip(), address.port());
+                return Err(Error::refused(message));
             }
-            Err(error) => return Err(Error::Refused(format!("cannot listen on {address}: {error}"))),
+            Err(error) => return Err(Error::kernel(format!("cannot listen on {address}"), error)),
         }
     }
     Ok(sockets)

@@ -36,11 +36,8 @@ pub(crate) fn enter(jail: &Jail, trees: &Trees, owner: Owner) -> Result<bool> {
     let root = trees.root.as_fd();
     let attach = |tree: BorrowedFd<'_>, at: &str| {
         let target = beneath(root, at).map_err(|error| {
-            Error::Refused(format!(
-                "{}/{at}: {error}: run `bkctld update {}`",
-                bkctld_core::text::path(&jail.rootfs()),
-                jail.name()
-            ))
+            Error::io("cannot open", &jail.rootfs().join(at), error)
+                .with_hint(format!("run 'bkctld update {}'", jail.name()))
         })?;
         attach(tree, target.as_fd(), at)
     };
@@ -64,8 +61,7 @@ pub(crate) fn enter(jail: &Jail, trees: &Trees, owner: Owner) -> Result<bool> {
 
 fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>, at: &str) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(tree, "", target, "", flags)
-        .map_err(|error| Error::Refused(format!("cannot make the sandbox: attach /{at}: {error}")))
+    move_mount(tree, "", target, "", flags).step(&format!("attach /{at}"))
 }
 
 /// The client writes in `/var` and may have replaced `backup` since it was checked; then the session has no
@@ -167,7 +163,7 @@ fn file_system_with(kind: &str, options: &[(&str, &str)], attributes: MountAttrF
         fsconfig_create(context.as_fd())?;
         fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
     };
-    make().map_err(|error| Error::Refused(format!("cannot make the sandbox: new {kind}: {error}")))
+    make().step(&format!("new {kind}"))
 }
 
 /// Names the step of making a sandbox that failed.
@@ -178,9 +174,6 @@ pub(crate) trait Step<T> {
 
 impl<T, E: Into<std::io::Error>> Step<T> for std::result::Result<T, E> {
     fn step(self, what: &str) -> Result<T> {
-        self.map_err(|error| {
-            let error: std::io::Error = error.into();
-            Error::Refused(format!("cannot make the sandbox: {what}: {error}"))
-        })
+        self.map_err(|error| Error::kernel(format!("cannot make the sandbox: {what}"), error))
     }
 }

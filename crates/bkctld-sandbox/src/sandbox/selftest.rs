@@ -35,7 +35,7 @@ const SILENT: &str = "sshd does not serve this jail";
 
 /// Starts and ends one sandbox. Runs in a child, because a process can make only one.
 pub(crate) fn run(blueprint: &Blueprint<'_>) -> Result<()> {
-    let broken = |error: std::io::Error| Error::Refused(format!("cannot test the sandbox: {error}"));
+    let broken = |error: std::io::Error| Error::kernel("cannot test the sandbox", error);
     let (words, child_words) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| broken(error.into()))?;
     let child = fork(move || {
         let Err(why) = hear_banner(blueprint) else { return 0 };
@@ -50,8 +50,8 @@ pub(crate) fn run(blueprint: &Blueprint<'_>) -> Result<()> {
     read.map_err(broken)?;
     match status.and_then(|(_, status)| status.exit_status()) {
         Some(0) => Ok(()),
-        _ if why.is_empty() => Err(Error::Refused("the test of the sandbox was killed".into())),
-        _ => Err(Error::Refused(String::from_utf8_lossy(&why).into_owned())),
+        _ if why.is_empty() => Err(Error::service("the test of the sandbox was killed")),
+        _ => Err(Error::service(String::from_utf8_lossy(&why))),
     }
 }
 

@@ -76,13 +76,16 @@ pub(crate) fn beneath(dir: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Own
     }
 }
 
+/// The hint for what `update` mends.
+fn update(jail: &Jail) -> String {
+    format!("run 'bkctld update {}'", jail.name())
+}
+
 fn missing(jail: &Jail, path: &Path, error: Errno) -> Error {
     match error {
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Error::Refused(format!(
-            "{} is missing or no directory: run `bkctld update {}`",
-            text::path(path),
-            jail.name()
-        )),
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP => {
+            Error::bad_file(path, "is missing or no directory").with_hint(update(jail))
+        }
         error => Error::io("cannot open", path, error),
     }
 }
@@ -98,11 +101,13 @@ fn take(
     let tree = open_tree(dir, "", flags).context("cannot take a mount of", path)?;
     set_attributes(tree.as_fd(), attributes, ids).map_err(|error| {
         if ids.is_some() && error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
-            return Error::Refused(format!(
-                "the file system of {} has no idmapped mounts, which full isolation needs: set \
-                 ISOLATION=compat in the jail's session_policy, or move the jail",
-                text::path(path)
-            ));
+            let path_shown = text::path(path);
+            let message = format!(
+                "the file system of {path_shown} has no idmapped mounts, which full isolation needs"
+            );
+            return Error::refused(message)
+                .at(path)
+                .with_hint("set ISOLATION=compat in the jail's session_policy, or move the jail");
         }
         Error::io("cannot restrict the mount of", path, error)
     })?;
@@ -112,11 +117,10 @@ fn take(
 /// Opens the runtime that `current` names now, and locks it.
 fn open_runtime(jail: &Jail, path: &Path) -> Result<File> {
     let runtime = File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::Refused(format!(
-            "there is no runtime at {}: run `bkctld update {}`",
-            text::path(path),
-            jail.name()
-        )),
+        std::io::ErrorKind::NotFound => {
+            let message = format!("there is no runtime at {}", text::path(path));
+            Error::refused(message).at(path).with_hint(update(jail))
+        }
         _ => Error::io("cannot open", path, error),
     })?;
     flock(&runtime, FlockOperation::LockShared).context("cannot lock", path)?;

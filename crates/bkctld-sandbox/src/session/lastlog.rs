@@ -33,10 +33,8 @@ pub(crate) fn touch(jail: &Jail) -> Result<()> {
     .context("cannot open", &path)?;
     let stat = fstat(&file).context("cannot read", &path)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Error::Invalid(format!(
-            "{} is not a regular file: the time of the login is not kept there",
-            bkctld_core::text::path(&path)
-        )));
+        let what = "is not a regular file, so the time of the login is not kept there";
+        return Err(Error::untrusted(&path, what));
     }
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     let times = Timestamps { last_access: now, last_modification: now };

@@ -174,7 +174,7 @@ fn directories_that_are_missing_or_files_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = Settings::on_partition(dir.path());
     let error = settings.check_dirs().unwrap_err().to_string();
-    assert!(error.contains("/jails does not exist: mount the backup partition"), "{error}");
+    assert!(error.contains("/jails does not exist (mount the backup partition"), "{error}");
     std::fs::write(&settings.jail_dir, "").unwrap();
     assert!(settings.check_dirs().unwrap_err().to_string().contains("/jails is no directory"));
     settings.jail_dir = dir.path().to_path_buf();

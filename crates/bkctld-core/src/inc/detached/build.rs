@@ -142,10 +142,10 @@ impl Traversal for Build<'_> {
             }
         };
         if parent.depth() >= MAX_DEPTH {
-            return Err(Halt::Fatal(Error::Refused(format!(
-                "the jail has directories more than {MAX_DEPTH} levels deep, of which no copy is made; \
-                 remove them from its data"
-            ))));
+            let message = format!(
+                "the jail has directories more than {MAX_DEPTH} levels deep, of which no copy is made"
+            );
+            return Err(Halt::Fatal(Error::refused(message).with_hint("remove them from its data")));
         }
         let above = self.handles(parent)?;
         let failed = |failure| self.halt(parent, name, failure);

@@ -84,12 +84,8 @@ pub(super) fn build(
             let (room, names) = space::check(again, &new, threads).context("cannot look at", &path)?;
             progress.expect(names);
             if let Room::Missing { needed, free } = room {
-                return Err(no_room(
-                    "inc",
-                    inc_dir,
-                    ": all files must be copied, since no earlier inc can be shared with",
-                    (needed, free),
-                ));
+                return Err(no_room("inc", inc_dir, (needed, free))
+                    .also("all files must be copied, since no earlier inc can be shared with"));
             }
         }
     }
@@ -124,7 +120,7 @@ pub(super) fn build(
 
 fn c_name(name: &std::ffi::OsStr) -> Result<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
-    std::ffi::CString::new(name.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))
+    std::ffi::CString::new(name.as_bytes()).map_err(|error| Error::internal("a name cannot be passed to the kernel").because(error))
 }
 
 /// The inc that unchanged files are taken from.
@@ -167,12 +163,8 @@ pub(super) fn copy_whole(
     let (room, names) = space::check(again(&live)?, &new, threads).context("cannot look at", path)?;
     progress.expect(names);
     if let Room::Missing { needed, free } = room {
-        return Err(no_room(
-            "archive",
-            path.parent().unwrap_or(path),
-            ", which is on another file system",
-            (needed, free),
-        ));
+        return Err(no_room("archive", path.parent().unwrap_or(path), (needed, free))
+            .also("the jail must be copied, since that is on another file system"));
     }
     // No inc will be built on this one.
     let no_index = OpenOptions::new().write(true).open("/dev/null").context("cannot open", "/dev/null")?;
@@ -184,13 +176,13 @@ pub(super) fn copy_whole(
     Ok(built.warnings)
 }
 
-fn no_room(what: &str, dir: &Path, why: &str, (needed, free): (u64, u64)) -> Error {
-    Error::Refused(format!(
-        "no room for the {what} in {}{why}; that takes {}, free are {}, so {} are missing; make room or \
-         delete incs",
+fn no_room(what: &str, dir: &Path, (needed, free): (u64, u64)) -> Error {
+    Error::no_space(format!(
+        "not enough space for the {what} in {}: {} needed, {} available",
         text::path(dir),
         text::bytes(needed),
         text::bytes(free),
-        text::bytes(needed.saturating_sub(free)),
     ))
+    .at(dir)
+    .with_hint(format!("free {} or delete incs", text::bytes(needed.saturating_sub(free))))
 }

@@ -62,8 +62,8 @@ fn options_comments_and_blanks_are_allowed() {
 #[test]
 fn what_sshd_would_skip_is_refused_with_its_line() {
     for (content, expected) in [
-        (String::new(), "/keys: no public key in it"),
-        ("# only\n".to_owned(), "/keys: no public key in it"),
+        (String::new(), "/keys has no public key in it"),
+        ("# only\n".to_owned(), "/keys has no public key in it"),
         ("garbage".to_owned(), "/keys:1: 'garbage' is no public key"),
         (format!("{ED25519}\nmore garbage"), "/keys:2: 'garbage' is no type of public key"),
         (format!("ssh-dss{}", &ED25519[11..]), "/keys:1: a DSA key"),

@@ -133,11 +133,8 @@ pub fn reload(jail: &Jail) -> Result<()> {
     // What a session has left behind is a child of process 1, too, and younger.
     let sshd = init.and_then(|init| children(init).find(|child| is_sshd(*child)));
     let Some(sshd) = sshd else {
-        return Err(Error::Refused(format!(
-            "the sshd of {} is not found: `bkctld restart {}` takes the jail over",
-            unit(jail),
-            jail.name()
-        )));
+        return Err(Error::service(format!("the sshd of {} is not found", unit(jail)))
+            .with_hint(format!("'bkctld restart {}' takes the jail over", jail.name())));
     };
     kill_process(sshd, Signal::HUP).context("cannot signal", "sshd")
 }
@@ -170,7 +167,7 @@ pub fn clear(jail: &Jail) -> Result<Leftovers> {
         let unit = unit(jail);
         match systemctl::state(&unit)? {
             State::Up => {
-                return Err(Error::Refused(format!("{unit} runs still: {} stays", shown(&leftovers))));
+                return Err(Error::refused(format!("{unit} runs still, so {} stays", shown(&leftovers))));
             }
             // It may need them until its end, which this waits for.
             State::Ending => systemctl::run(["stop", &unit])?,
