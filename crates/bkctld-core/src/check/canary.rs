@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use super::report::{Finding, Report, Severity};
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
-use crate::jail::{ClientFile, Jail, JailName};
+use crate::jail::{ClientFile, Jail, JailName, Lookup};
 
 /// The maximum size of a canary in bytes: one line a day for a century is less. The client controls the size,
 /// and the check reads the canaries of all jails.
@@ -35,11 +35,13 @@ fn of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
     let data = jail.data();
     let below = data.strip_prefix(jail.dir()).unwrap_or(&data).join(name.trim_start_matches('/'));
     let canary = match ClientFile::find(jail, &below)? {
-        Ok(canary) => canary,
-        Err(crate::jail::NotAFile::Missing) => {
+        Lookup::File(canary) => canary,
+        Lookup::Missing => {
             return finding(Severity::Critical, format!("missing {name} file"), "missing");
         }
-        Err(what) => return finding(Severity::Critical, format!("{name} is {what}"), "unusable"),
+        Lookup::NotAFile(what) => {
+            return finding(Severity::Critical, format!("{name} is {what}"), "unusable");
+        }
     };
     // The last day of the calendar has no day after it, the first none before it.
     let yesterday = today.yesterday().unwrap_or(today);

@@ -1,5 +1,7 @@
 //! Checks how long ago each jail's client logged in for the last time.
 
+use std::fmt::Display;
+
 use jiff::{SignedDuration, Timestamp, Zoned};
 use serde_json::Value;
 
@@ -7,7 +9,7 @@ use super::policy::{CheckPolicy, Thresholds};
 use super::report::{Finding, Measure, Report, Severity};
 use crate::config::Settings;
 use crate::error::Result;
-use crate::jail::{ClientFile, Jail, JailName};
+use crate::jail::{ClientFile, Jail, JailName, Lookup};
 use crate::session::{self, Pushes};
 
 /// A login dated up to this long after now counts as now, because the clocks of the kernel's file times and
@@ -40,7 +42,7 @@ fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Opti
         Pushes::default()
     });
     let (finding, measure) = match ClientFile::lastlog(jail)? {
-        Ok(lastlog) => {
+        Lookup::File(lastlog) => {
             let verdict = judge(lastlog.modified(), now, thresholds, &pushes);
             let measure = verdict.age.map(|age| Measure {
                 // With a prefix: a jail may be named 'critical'.
@@ -54,11 +56,8 @@ fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Opti
                 .with("hours", verdict.age.map(|age| age.as_hours()));
             (finding, measure)
         }
-        Err(what) => {
-            let text = format!("no lastlog: var/log/lastlog is {what}");
-            let finding = Finding::of_jail(Severity::Unknown, jail.name(), text);
-            (finding.with("last_login", Value::Null).with("hours", Value::Null), None)
-        }
+        Lookup::Missing => (no_lastlog(jail, "missing"), None),
+        Lookup::NotAFile(what) => (no_lastlog(jail, what), None),
     };
     let mut finding = finding
         .with("warning", thresholds.warning)
@@ -66,6 +65,12 @@ fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Opti
         .with("last_push", pushes.last_successful.map(|time| time.to_string()));
     finding.problems = problems;
     Ok((finding, measure))
+}
+
+fn no_lastlog(jail: &Jail, what: impl Display) -> Finding {
+    let text = format!("no lastlog: var/log/lastlog is {what}");
+    let finding = Finding::of_jail(Severity::Unknown, jail.name(), text);
+    finding.with("last_login", Value::Null).with("hours", Value::Null)
 }
 
 fn seconds(hours: u32) -> u64 {

@@ -22,12 +22,30 @@ pub struct ClientFile {
     path: PathBuf,
 }
 
-/// What else may lie under the name; prints as what it is.
+/// What lies under the name.
+#[derive(Debug)]
+pub enum Lookup {
+    /// A regular file.
+    File(ClientFile),
+    /// Nothing, or no directory on the way to it.
+    Missing,
+    /// Something else.
+    NotAFile(NotAFile),
+}
+
+impl Lookup {
+    /// The file, where it is one.
+    pub fn file(self) -> Option<ClientFile> {
+        match self {
+            Lookup::File(file) => Some(file),
+            Lookup::Missing | Lookup::NotAFile(_) => None,
+        }
+    }
+}
+
+/// What is no regular file; prints as what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAFile {
-    /// Nothing, or no directory on the way to it.
-    #[error("missing")]
-    Missing,
     /// A symbolic link, or one on the way to it. It is not followed: it may lead anywhere.
     #[error("a symbolic link, which is not followed")]
     Link,
@@ -44,34 +62,34 @@ pub enum NotAFile {
 
 impl ClientFile {
     /// Takes hold of the file at `below`, a path below the jail's directory.
-    pub fn find(jail: &Jail, below: &Path) -> Result<Result<ClientFile, NotAFile>> {
+    pub fn find(jail: &Jail, below: &Path) -> Result<Lookup> {
         let path = jail.dir().join(below);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // Root alone writes in JAILDIR.
         let dir = match openat(CWD, jail.dir(), flags, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(Err(NotAFile::Missing)),
+            Err(Errno::NOENT) => return Ok(Lookup::Missing),
             dir => dir.context("cannot open", jail.dir())?,
         };
         let held = match hold(&dir, below.as_os_str().as_bytes()) {
             Ok(held) => held,
             Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
-                Some(Errno::NOENT | Errno::NOTDIR) => return Ok(Err(NotAFile::Missing)),
-                Some(Errno::LOOP) => return Ok(Err(NotAFile::Link)),
+                Some(Errno::NOENT | Errno::NOTDIR) => return Ok(Lookup::Missing),
+                Some(Errno::LOOP) => return Ok(Lookup::NotAFile(NotAFile::Link)),
                 _ => return Err(error).context("cannot look at", &path),
             },
         };
         let stat = fstat(&held).context("cannot look at", &path)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(ClientFile { held, stat, path }),
-            FileType::Symlink => Err(NotAFile::Link),
-            FileType::Directory => Err(NotAFile::Directory),
-            FileType::Fifo => Err(NotAFile::Fifo),
-            _ => Err(NotAFile::Special),
+            FileType::RegularFile => Lookup::File(ClientFile { held, stat, path }),
+            FileType::Symlink => Lookup::NotAFile(NotAFile::Link),
+            FileType::Directory => Lookup::NotAFile(NotAFile::Directory),
+            FileType::Fifo => Lookup::NotAFile(NotAFile::Fifo),
+            _ => Lookup::NotAFile(NotAFile::Special),
         })
     }
 
     /// `var/log/lastlog`, in every format of jails: its time of change is that of the last login.
-    pub fn lastlog(jail: &Jail) -> Result<Result<ClientFile, NotAFile>> {
+    pub fn lastlog(jail: &Jail) -> Result<Lookup> {
         ClientFile::find(jail, Path::new("var/log/lastlog"))
     }
 
@@ -103,20 +121,25 @@ mod tests {
     use super::*;
     use crate::Settings;
 
-    fn find(jail: &Jail, below: &str) -> Result<String, NotAFile> {
-        ClientFile::find(jail, Path::new(below)).unwrap().map(|file| {
-            let mut text = String::new();
-            file.open().unwrap().read_to_string(&mut text).unwrap();
-            assert_eq!(file.size(), text.len() as u64);
-            text
-        })
+    /// The text of the file; else what is there instead, which is nothing where it is missing.
+    fn find(jail: &Jail, below: &str) -> Result<String, Option<NotAFile>> {
+        match ClientFile::find(jail, Path::new(below)).unwrap() {
+            Lookup::File(file) => {
+                let mut text = String::new();
+                file.open().unwrap().read_to_string(&mut text).unwrap();
+                assert_eq!(file.size(), text.len() as u64);
+                Ok(text)
+            }
+            Lookup::Missing => Err(None),
+            Lookup::NotAFile(what) => Err(Some(what)),
+        }
     }
 
     #[test]
     fn only_a_regular_file_that_no_link_leads_to_is_one() {
         let dir = tempfile::tempdir().unwrap();
         let jail = Jail::new(&Settings::on_partition(dir.path()), "j".parse().unwrap());
-        assert_eq!(find(&jail, "data/file"), Err(NotAFile::Missing));
+        assert_eq!(find(&jail, "data/file"), Err(None));
         let data = jail.data();
         fs::create_dir_all(data.join("dir")).unwrap();
         fs::write(data.join("file"), "text").unwrap();
@@ -130,14 +153,14 @@ mod tests {
             ("data/file", Ok("text")),
             ("data/dir/file", Ok("deep")),
             ("data//dir/file", Ok("deep")),
-            ("data/file/", Err(NotAFile::Missing)),
-            ("data/none", Err(NotAFile::Missing)),
-            ("data/none/file", Err(NotAFile::Missing)),
-            ("data/link", Err(NotAFile::Link)),
-            ("data/linked/file", Err(NotAFile::Link)),
-            ("data/dir", Err(NotAFile::Directory)),
-            ("data/fifo", Err(NotAFile::Fifo)),
-            ("data/socket", Err(NotAFile::Special)),
+            ("data/file/", Err(None)),
+            ("data/none", Err(None)),
+            ("data/none/file", Err(None)),
+            ("data/link", Err(Some(NotAFile::Link))),
+            ("data/linked/file", Err(Some(NotAFile::Link))),
+            ("data/dir", Err(Some(NotAFile::Directory))),
+            ("data/fifo", Err(Some(NotAFile::Fifo))),
+            ("data/socket", Err(Some(NotAFile::Special))),
         ] {
             assert_eq!(find(&jail, below), found.map(str::to_owned), "{below}");
         }

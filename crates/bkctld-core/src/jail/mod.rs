@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 pub use address::{AddressChange, AllowedAddress, AllowedAddresses};
 pub use authorized_keys::{Key, Keys};
-pub use client_file::{ClientFile, NotAFile};
+pub use client_file::{ClientFile, Lookup, NotAFile};
 pub use closed::open_to_others;
 pub use list::{Ports, list, list_strictly};
 pub(crate) use old_layout::OLD_DATA;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::address::{AllowedAddress, AllowedAddresses};
-use super::{ClientFile, Jail, NotAFile, Port};
+use super::{ClientFile, Jail, Lookup, Port};
 use crate::error::{Error, IoContext, Result};
 use crate::{file, text};
 
@@ -421,9 +421,9 @@ impl ListenAddress {
 /// In a jail of the first format the client can write everywhere, and could have put a link here.
 fn read_old(jail: &Jail, path: &Path) -> Result<Option<Vec<u8>>> {
     match ClientFile::find(jail, path.strip_prefix(jail.dir()).unwrap_or(path))? {
-        Ok(found) => file::read_small(found.open()?, path).map(Some),
-        Err(NotAFile::Missing) => Ok(None),
-        Err(other) => Err(Error::untrusted(path, format_args!("is {other}"))),
+        Lookup::File(found) => file::read_small(found.open()?, path).map(Some),
+        Lookup::Missing => Ok(None),
+        Lookup::NotAFile(other) => Err(Error::untrusted(path, format_args!("is {other}"))),
     }
 }
 

@@ -13,7 +13,7 @@ use super::create;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
 use crate::file::{self, Sync};
-use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, NotAFile, OLD_DATA, ROOTFS, layout};
+use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, Lookup, OLD_DATA, ROOTFS, layout};
 use crate::runtime::RuntimeStore;
 use crate::service::original::chroot;
 use crate::{text, tree};
@@ -175,8 +175,8 @@ fn check(jail: &Jail) -> Result<()> {
     layout::check_root(&jail.converted())?;
     for path in files(jail)? {
         match ClientFile::find(jail, path.strip_prefix(dir).unwrap_or(&path))? {
-            Ok(_) | Err(NotAFile::Missing) => {}
-            Err(other) => return Err(Error::Refused(format!("{}: {other}", text::path(&path)))),
+            Lookup::File(_) | Lookup::Missing => {}
+            Lookup::NotAFile(other) => return Err(Error::untrusted(&path, format_args!("is {other}"))),
         }
     }
     jail.sshd_config().symlink_metadata().context("cannot read", jail.sshd_config())?;

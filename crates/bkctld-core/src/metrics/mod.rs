@@ -219,7 +219,7 @@ impl Collected {
             self.add("bkctld_jail_connections_refused", &of_jail, refused as f64);
         }
         let lastlog = ClientFile::lastlog(jail);
-        let connection = self.note(jail, lastlog).and_then(|lastlog| Some(lastlog.ok()?.modified()));
+        let connection = self.note(jail, lastlog).and_then(|lastlog| Some(lastlog.file()?.modified()));
         self.add("bkctld_jail_last_connection_timestamp_seconds", &of_jail, connection.map_or(0.0, seconds));
         let pushes = session::pushes(jail);
         if let Some(pushes) = self.note(jail, pushes) {

@@ -63,7 +63,7 @@ fn measure(context: &Context, jail: &Jail, measuring: &Measuring, progress: &Pro
     let last_connection = ClientFile::lastlog(jail)
         .map_err(|error| errors.push(error))
         .ok()
-        .and_then(|lastlog| Some(lastlog.ok()?.modified()));
+        .and_then(|lastlog| Some(lastlog.file()?.modified()));
     let sizes = context
         .turns
         .take_part(|| measuring.measure(jail, progress))
