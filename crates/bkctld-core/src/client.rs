@@ -84,7 +84,7 @@ impl fmt::Display for Server {
 /// What the script of one jail says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientScript {
-    /// The jail.
+    /// The jail that the script pushes into.
     pub jail: JailName,
     /// `HOST:PORT` of each server, in the order in which the client tries them.
     pub servers: Vec<String>,
@@ -157,7 +157,7 @@ impl ClientScript {
 pub struct FirstPush {
     /// The line for its shell that makes the jail's host key known.
     pub trust: String,
-    /// The line that pushes.
+    /// The line for its shell that pushes `/etc` and `/home` once.
     pub push: String,
 }
 

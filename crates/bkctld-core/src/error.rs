@@ -306,7 +306,7 @@ impl Error {
     }
 }
 
-/// What it says.
+/// What code that handles an error asks of it.
 impl Error {
     /// Its kind, which decides about the exit code.
     pub fn kind(&self) -> ErrorKind {
@@ -439,7 +439,7 @@ impl<T, E: Into<io::Error>> IoContext<T> for std::result::Result<T, E> {
 
 /// Names the jail in whatever went wrong.
 pub trait JailContext<T> {
-    /// See [`Error::in_jail`].
+    /// Names the jail in an error, unless that names one already: [`Error::in_jail`].
     fn for_jail(self, jail: &JailName) -> Result<T>;
 }
 

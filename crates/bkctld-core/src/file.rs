@@ -18,7 +18,7 @@ pub const SMALL_FILE_LIMIT: u64 = 1 << 20;
 /// When a file that was written must be on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
-    /// Before the call returns.
+    /// Before the call returns: for what must survive a crash.
     Now,
     /// Whenever the kernel gets to it: for what a crash may take with it.
     Later,

@@ -14,7 +14,7 @@ impl JailName {
     /// The maximum length of a name in bytes: Linux's limit for a host name (`HOST_NAME_MAX`).
     pub const MAX_LEN: usize = 64;
 
-    /// The name as text.
+    /// The name, for joining it to a path or writing it into a file.
     pub fn as_str(&self) -> &str {
         &self.0
     }

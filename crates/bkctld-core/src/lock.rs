@@ -89,7 +89,7 @@ impl Lock {
         &self.file
     }
 
-    /// Where the lock is.
+    /// The file of the lock, which tells the locks of one process apart.
     pub fn path(&self) -> &Path {
         &self.path
     }

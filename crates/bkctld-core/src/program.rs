@@ -16,9 +16,9 @@ const DIRS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr
 /// one that was taken over may say anything.
 const ANSWER_LIMIT: u64 = 64 << 20;
 
-/// Enters another root.
+/// Runs the loader of a new runtime inside of it.
 pub const CHROOT: Program = Program::of_root("chroot", "coreutils");
-/// Tells the server's name.
+/// Tells the full name of this server, as the resolver knows it.
 pub const HOSTNAME: Program = Program::of_all("hostname", "hostname");
 /// Evolix' firewall; an init script, so it has a path instead of a name.
 pub const MINIFIREWALL: Program = Program::of_all("/etc/init.d/minifirewall", "minifirewall");
@@ -26,11 +26,11 @@ pub const MINIFIREWALL: Program = Program::of_all("/etc/init.d/minifirewall", "m
 pub const NFT: Program = Program::of_root("nft", "nftables");
 /// Sends files to a node.
 pub const RSYNC: Program = Program::of_all("rsync", "rsync");
-/// Connects to a node.
+/// Connects to a node; everything that is asked of it goes through that connection.
 pub const SSH: Program = Program::of_all("ssh", "openssh-client");
 /// Makes a jail's host keys.
 pub const SSH_KEYGEN: Program = Program::of_all("ssh-keygen", "openssh-client");
-/// Talks to systemd.
+/// Starts, stops and asks about units; called by [`crate::systemctl`] alone.
 pub const SYSTEMCTL: Program = Program::of_all("systemctl", "systemd");
 
 /// A program of this server, with the Debian package to install where it is missing.

@@ -43,9 +43,9 @@ impl fmt::Display for Fault {
 pub(crate) enum Found {
     /// A directory or a file, by a descriptor that only names it (`O_PATH`).
     Own(OwnedFd, Stat),
-    /// Others could change it.
+    /// Something that others than root could change, and how.
     Others(Fault),
-    /// Nothing.
+    /// Nothing has this name, and only root could make it.
     Nothing,
 }
 
@@ -75,14 +75,14 @@ struct Step {
 }
 
 impl Step {
-    fn of(fd: OwnedFd, path: PathBuf) -> Result<Step> {
+    fn look(fd: OwnedFd, path: PathBuf) -> Result<Step> {
         let stat = fstat(&fd).context("cannot look at", &path)?;
         Ok(Step { fd, path, stat })
     }
 
     fn root() -> Result<Step> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Step::of(openat(CWD, "/", flags, Mode::empty()).context("cannot open", "/")?, "/".into())
+        Step::look(openat(CWD, "/", flags, Mode::empty()).context("cannot open", "/")?, "/".into())
     }
 
     /// Why others could change what is in it, if they could. On the way a directory that everybody may write
@@ -138,7 +138,7 @@ pub(crate) fn find(path: &Path, make: bool) -> Result<Found> {
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let step =
-            Step::of(openat(&at.fd, &name, flags, Mode::empty()).context("cannot open", &path)?, path)?;
+            Step::look(openat(&at.fd, &name, flags, Mode::empty()).context("cannot open", &path)?, path)?;
         if let Some(fault) = step.fault(is_last) {
             return Ok(Found::Others(fault));
         }

@@ -37,7 +37,7 @@ pub enum State {
     Up,
     /// On its way down: it serves nobody any more, but may be so for minutes.
     Ending,
-    /// Neither.
+    /// Stopped, failed, or unknown to systemd.
     Down,
 }
 

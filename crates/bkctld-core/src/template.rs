@@ -5,29 +5,29 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::file;
 
-/// One of the templates.
+/// A file that a new jail begins with, or that the program fills in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Template {
-    /// `/etc/passwd` of the jail.
+    /// `/etc/passwd` of the jail: its users, root among them.
     Passwd,
-    /// `/etc/shadow` of the jail.
+    /// `/etc/shadow` of the jail: no user has a password.
     Shadow,
-    /// `/etc/group` of the jail.
+    /// `/etc/group` of the jail, with the group of terminals.
     Group,
     /// The jail's `sshd_config`, whose port and addresses are set afterwards.
     SshdConfig,
-    /// `/etc/ssh/sshrc` of the jail.
+    /// `/etc/ssh/sshrc` of the jail: sshd runs it before the command of each session.
     Sshrc,
-    /// The policy of retention.
+    /// A new jail's `incs_policy`: which incs `rm` keeps.
     IncsPolicy,
-    /// The thresholds of checks.
+    /// A new jail's `check_policy`: when its silence alarms, and whether it should be on.
     CheckPolicy,
     /// The script by which a client pushes.
     Client,
 }
 
 impl Template {
-    /// All of them.
+    /// Every template, so that a test can compare them with the folder `templates/`.
     pub const ALL: [Template; 8] = [
         Template::Passwd,
         Template::Shadow,

@@ -21,12 +21,12 @@ pub fn canaries(settings: &Settings, names: &[JailName], now: &Zoned) -> Report 
     let today = now.date();
     let findings = names.iter().map(|name| {
         let jail = Jail::new(settings, name.clone());
-        of(&jail, settings, today).unwrap_or_else(|error| Finding::of_jail(Severity::Critical, name, error))
+        finding_of(&jail, settings, today).unwrap_or_else(|error| Finding::of_jail(Severity::Critical, name, error))
     });
     Report::new(findings.collect())
 }
 
-fn of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
+fn finding_of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
     let name = settings.canary_relative_file.as_str();
     let finding = |severity, text: String, found: &str| {
         Ok(Finding::of_jail(severity, jail.name(), text).with("canary", found))

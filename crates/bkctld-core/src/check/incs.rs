@@ -27,7 +27,7 @@ pub fn incs(settings: &Settings, names: &[JailName], now: &Zoned, expected: Expe
     let mut findings = Vec::new();
     for name in names {
         let jail = Jail::new(settings, name.clone());
-        match of(&jail, now, expected) {
+        match findings_of(&jail, now, expected) {
             Ok(of_jail) => findings.extend(of_jail),
             Err(error) => findings.push(Finding::of_jail(Severity::Unknown, name, error)),
         }
@@ -35,7 +35,7 @@ pub fn incs(settings: &Settings, names: &[JailName], now: &Zoned, expected: Expe
     Report::new(findings)
 }
 
-fn of(jail: &Jail, now: &Zoned, expected: Expected) -> Result<Vec<Finding>> {
+fn findings_of(jail: &Jail, now: &Zoned, expected: Expected) -> Result<Vec<Finding>> {
     let policy = Policy::read(jail)?;
     let finding = |severity, text: String| Finding::of_jail(severity, jail.name(), text);
     let days = match (&policy, expected) {

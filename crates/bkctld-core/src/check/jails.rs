@@ -21,7 +21,7 @@ pub fn jails(settings: &Settings, names: &[JailName], now: &Zoned) -> Report {
     let (mut findings, mut measures) = (Vec::new(), Vec::new());
     for name in names {
         let jail = Jail::new(settings, name.clone());
-        findings.push(match of(&jail, settings, now.timestamp()) {
+        findings.push(match finding_of(&jail, settings, now.timestamp()) {
             Ok((finding, measure)) => {
                 measures.extend(measure);
                 finding
@@ -32,7 +32,7 @@ pub fn jails(settings: &Settings, names: &[JailName], now: &Zoned) -> Report {
     Report::new(findings).with_measures(measures)
 }
 
-fn of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Option<Measure>)> {
+fn finding_of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Finding, Option<Measure>)> {
     let policy = CheckPolicy::read(jail)?;
     let thresholds = policy.thresholds(settings);
     let mut problems: Vec<String> = policy.bad_lines.iter().map(ToString::to_string).collect();
@@ -132,7 +132,7 @@ mod tests {
         NOW - SignedDuration::from_hours(hours)
     }
 
-    fn told(login: Timestamp, warning: u32, critical: u32, pushes: &Pushes) -> String {
+    fn verdict_text(login: Timestamp, warning: u32, critical: u32, pushes: &Pushes) -> String {
         let verdict = judge(login, NOW, Thresholds { warning, critical }, pushes);
         format!("{} {}", verdict.severity, verdict.text)
     }
@@ -152,35 +152,35 @@ mod tests {
             (9999, 0, 0, "OK 9999 hours (0/0)"),
             (72, 96, 120, "OK 72 hours (96/120)"),
         ] {
-            assert_eq!(told(ago(hours), warning, critical, &none), expected);
+            assert_eq!(verdict_text(ago(hours), warning, critical, &none), expected);
         }
         let just_before = ago(25) + SignedDuration::from_secs(1);
-        assert_eq!(told(just_before, 24, 48, &none), "OK 24 hours (24/48)");
+        assert_eq!(verdict_text(just_before, 24, 48, &none), "OK 24 hours (24/48)");
     }
 
     #[test]
     fn a_login_in_the_future_is_no_login() {
         let none = Pushes::default();
         let soon = NOW + SignedDuration::from_secs(200);
-        assert_eq!(told(soon, 24, 48, &none), "OK 0 hours (24/48)");
+        assert_eq!(verdict_text(soon, 24, 48, &none), "OK 0 hours (24/48)");
         let later = NOW + SignedDuration::from_secs(301);
         assert_eq!(
-            told(later, 24, 48, &none),
+            verdict_text(later, 24, 48, &none),
             "UNKNOWN var/log/lastlog is dated in the future (2027-01-15 08:05 UTC)"
         );
         for forged in [Timestamp::MAX, Timestamp::MIN] {
-            assert!(!told(forged, 24, 48, &none).starts_with("OK"));
+            assert!(!verdict_text(forged, 24, 48, &none).starts_with("OK"));
         }
     }
 
     #[test]
     fn logins_without_a_push_are_noted() {
         let at = |hours| Pushes { last_successful: Some(ago(hours)), failed: true };
-        assert_eq!(told(ago(1), 24, 48, &at(48)), "OK 1 hours (24/48)");
-        assert_eq!(told(ago(1), 24, 48, &at(49)), "OK 1 hours (24/48), last successful push 49 hours ago");
-        assert_eq!(told(ago(1), 0, 0, &at(9999)), "OK 1 hours (0/0)");
+        assert_eq!(verdict_text(ago(1), 24, 48, &at(48)), "OK 1 hours (24/48)");
+        assert_eq!(verdict_text(ago(1), 24, 48, &at(49)), "OK 1 hours (24/48), last successful push 49 hours ago");
+        assert_eq!(verdict_text(ago(1), 0, 0, &at(9999)), "OK 1 hours (0/0)");
         let never = Pushes { last_successful: None, failed: true };
-        assert_eq!(told(ago(1), 24, 48, &never), "OK 1 hours (24/48), no successful push so far");
-        assert_eq!(told(ago(30), 24, 48, &never), "WARNING 30 hours (24/48)");
+        assert_eq!(verdict_text(ago(1), 24, 48, &never), "OK 1 hours (24/48), no successful push so far");
+        assert_eq!(verdict_text(ago(30), 24, 48, &never), "WARNING 30 hours (24/48)");
     }
 }

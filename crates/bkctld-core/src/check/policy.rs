@@ -29,19 +29,19 @@ pub struct CheckPolicy {
 /// Whether the jail should run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExpectedState {
-    /// It should.
+    /// The jail should be on: that it is off is a finding.
     #[default]
     On,
-    /// It need not.
+    /// The jail may be off, and `start all` leaves it so.
     Off,
 }
 
 /// The hours after which the silence of a client is told; 0 turns a level off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Thresholds {
-    /// Before a warning.
+    /// Hours of silence before a warning.
     pub warning: u32,
-    /// Before it is critical.
+    /// Hours of silence before it is critical.
     pub critical: u32,
 }
 

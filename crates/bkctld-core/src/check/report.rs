@@ -164,7 +164,7 @@ impl Report {
         Report { measures, ..self }
     }
 
-    /// The findings, worst first.
+    /// The findings in the order of their lines: worst first.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }

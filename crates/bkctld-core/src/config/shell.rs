@@ -29,7 +29,7 @@ pub(crate) struct Script {
     pub references: BTreeSet<String>,
 }
 
-/// One assignment.
+/// A variable with the value that a line gives it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     /// The name of the variable.

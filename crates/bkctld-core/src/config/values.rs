@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 /// Something in a file that has no effect, which its author should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// The file.
+    /// The configuration file that the line is in.
     pub path: PathBuf,
-    /// Counted from 1.
+    /// The line of the file, counted from 1.
     pub line: usize,
     /// What is to be known.
     pub reason: String,
@@ -117,13 +117,13 @@ pub(crate) fn path_inside(value: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// A number from 0.
+/// A whole number; 0 counts as one, as a threshold that always holds.
 pub(crate) fn number(value: &str) -> Result<u32, String> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     value.parse().ok().filter(|_| digits).ok_or_else(|| format!("'{value}' is no whole number"))
 }
 
-/// A number from 1.
+/// A whole number that is not 0: a limit of none would shut everybody out.
 pub(crate) fn positive(value: &str) -> Result<NonZeroU32, String> {
     NonZeroU32::new(number(value)?).ok_or_else(|| "must be at least 1".to_owned())
 }
@@ -136,7 +136,7 @@ pub(crate) fn percent(value: &str) -> Result<u64, String> {
     }
 }
 
-/// A severity of syslog.
+/// A severity of syslog, from 0 (emergency) to 7 (debug).
 pub(crate) fn log_level(value: &str) -> Result<u8, String> {
     match value.as_bytes() {
         [digit @ b'0'..=b'7'] => Ok(digit - b'0'),

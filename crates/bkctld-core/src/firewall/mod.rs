@@ -53,11 +53,11 @@ impl Change {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "backend", rename_all = "lowercase")]
 pub enum Plan {
-    /// No firewall is configured.
+    /// No firewall is configured, so there is nobody to tell.
     None,
     /// The rules file and its new contents.
     Minifirewall {
-        /// `FIREWALL_RULES`.
+        /// The file that `FIREWALL_RULES` names, links followed.
         file: PathBuf,
         /// The current contents; none if the file does not exist.
         #[serde(skip)]
@@ -70,7 +70,7 @@ pub enum Plan {
     },
     /// The text for `nft -f -`.
     Nftables {
-        /// Replaces the whole table.
+        /// The script that replaces the whole table `inet bkctld`.
         rules: String,
     },
 }
@@ -115,19 +115,19 @@ pub fn change<T>(settings: &Settings, change: &Change, act: impl FnOnce(&Plan) -
     }
     let _lock = Lock::take(&settings.lock_dir.join(LOCK), || ())?;
     let plan = plan(settings, change)?;
-    let told = tell(&plan, !change.again.is_empty()).map_err(|error| {
+    let applied = apply(&plan, !change.again.is_empty()).map_err(|error| {
         error.wrap("nothing was changed, because the firewall rules could not be updated")
     })?;
     act(&plan).inspect_err(|_| {
-        if told {
+        if applied {
             // The error of `act` is reported; `check-setup` finds the effects of this one.
-            let _ = untell(settings, &plan);
+            let _ = restore(settings, &plan);
         }
     })
 }
 
 /// Writes the rules to the back end; returns whether there was anything to write.
-fn tell(plan: &Plan, again: bool) -> Result<bool> {
+fn apply(plan: &Plan, again: bool) -> Result<bool> {
     match plan {
         Plan::None => Ok(false),
         Plan::Minifirewall { file, old, new, .. } => {
@@ -144,14 +144,14 @@ fn tell(plan: &Plan, again: bool) -> Result<bool> {
     }
 }
 
-fn untell(settings: &Settings, told: &Plan) -> Result<()> {
-    match told {
+fn restore(settings: &Settings, applied: &Plan) -> Result<()> {
+    match applied {
         Plan::None => Ok(()),
         Plan::Minifirewall { file, old, .. } => {
             rules_file::put_back(file, old.as_deref())?;
             rules_file::restart()
         }
-        Plan::Nftables { .. } => tell(&self::plan(settings, &Change::default())?, false).map(drop),
+        Plan::Nftables { .. } => apply(&self::plan(settings, &Change::default())?, false).map(drop),
     }
 }
 

@@ -37,7 +37,7 @@ const CHAIN: [(&str, usize, &str); 4] = [
 struct Sets(BTreeMap<&'static str, BTreeSet<String>>);
 
 impl Sets {
-    fn of(rules: &Rules) -> Sets {
+    fn from_rules(rules: &Rules) -> Sets {
         let mut sets =
             BTreeMap::from(["jails", "everyone", "allowed4", "allowed6"].map(|name| (name, BTreeSet::new())));
         let mut add = |set, element: String| {
@@ -103,7 +103,7 @@ pub(super) fn script(rules: &Rules) -> String {
         })
         .collect();
     let mut out = format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
-    for (name, elements) in Sets::of(rules).0 {
+    for (name, elements) in Sets::from_rules(rules).0 {
         let kind = match name {
             "allowed4" => "type ipv4_addr . inet_service\n\t\tflags interval",
             "allowed6" => "type ipv6_addr . inet_service\n\t\tflags interval",
@@ -158,7 +158,7 @@ fn listed(arguments: &[&str]) -> Result<Value> {
 
 fn compared(running: &Value, wanted: &Rules) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, should) in Sets::of(wanted).0 {
+    for (name, should) in Sets::from_rules(wanted).0 {
         let Some(set) = objects(running, "set").find(|set| set["name"] == name) else {
             found.push(format!("set {name} is missing"));
             continue;
@@ -284,7 +284,7 @@ mod tests {
         {"match": {"op": "==", "left": 2, "right": "syn"}}, {"counter": {"packets": 7, "bytes": 0}}, {"drop": null}]}}
     ]}"#;
 
-    fn told(listing: &str) -> Vec<String> {
+    fn differences_of(listing: &str) -> Vec<String> {
         compared(&serde_json::from_str(listing).unwrap(), &two_jails())
     }
 
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn two_jails_on_one_port_admit_the_addresses_of_both() {
         let both = rules(&[("a", "2222", &["192.0.2.7"]), ("b", "2222", &["192.0.2.6", "192.0.2.7"])]);
-        let sets = Sets::of(&both).0;
+        let sets = Sets::from_rules(&both).0;
         assert_eq!(sets["jails"].len(), 1);
         // Aggregated, as the kernel wants no address twice.
         assert_eq!(sets["allowed4"].iter().collect::<Vec<_>>(), ["192.0.2.6/31 . 2222"]);
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_runs_is_compared_with_what_is_wanted() {
-        assert_eq!(told(LISTED), Vec::<String>::new());
+        assert_eq!(differences_of(LISTED), Vec::<String>::new());
         for (from, to, words) in [
             ("192.0.2.7", "192.0.2.8", "lacks 192.0.2.7 . 2222"),
             ("192.0.2.7", "192.0.2.8", "has 192.0.2.8 . 2222"),
@@ -355,7 +355,7 @@ mod tests {
                 "chain of rules",
             ),
         ] {
-            let told = told(&LISTED.replacen(from, to, 1));
+            let told = differences_of(&LISTED.replacen(from, to, 1));
             assert!(told.iter().any(|told| told.contains(words)), "{words}: {told:?}");
         }
     }

@@ -9,9 +9,9 @@ use crate::jail::{self, AllowedAddresses, Jail, JailName, Port, SshdConfig};
 /// The rule for one jail's port.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct JailRules {
-    /// The jail.
+    /// The jail that the rules are about.
     pub jail: JailName,
-    /// Its port.
+    /// The port that `sshd_config` gives it.
     pub port: Port,
     /// The addresses that may connect to it.
     pub addresses: AllowedAddresses,

@@ -124,7 +124,7 @@ impl AllowedAddresses {
         (!list.is_empty()).then_some(AllowedAddresses(list))
     }
 
-    /// Whether everyone may connect.
+    /// Whether one of the entries admits every address, so that the others add nothing.
     pub fn is_everyone(&self) -> bool {
         self.0[0].is_everyone()
     }

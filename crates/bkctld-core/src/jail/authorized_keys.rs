@@ -19,12 +19,12 @@ pub struct Keys {
     keys: Vec<Key>,
 }
 
-/// One key.
+/// A public key that may log into the jail, as its line has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Key {
     /// Where it stands in the file, counted from 1.
     pub line: usize,
-    /// Such as `ssh-ed25519`.
+    /// The name that stands before the key, such as `ssh-ed25519`.
     pub algorithm: String,
     /// `SHA256:…`, as sshd logs it.
     pub fingerprint: String,

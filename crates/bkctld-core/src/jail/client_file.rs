@@ -25,11 +25,11 @@ pub struct ClientFile {
 /// What lies under the name.
 #[derive(Debug)]
 pub enum Lookup {
-    /// A regular file.
+    /// A regular file, which can be opened.
     File(ClientFile),
     /// Nothing, or no directory on the way to it.
     Missing,
-    /// Something else.
+    /// Something that must not be opened.
     NotAFile(NotAFile),
 }
 
@@ -49,10 +49,10 @@ pub enum NotAFile {
     /// A symbolic link, or one on the way to it. It is not followed: it may lead anywhere.
     #[error("a symbolic link, which is not followed")]
     Link,
-    /// A directory.
+    /// A directory, which has nothing to read.
     #[error("a directory, not a file")]
     Directory,
-    /// A fifo.
+    /// A fifo, which would hold whoever opens it.
     #[error("a fifo, not a file")]
     Fifo,
     /// A device or a socket.

@@ -109,12 +109,12 @@ impl Jail {
         }
     }
 
-    /// Its name.
+    /// The name that commands, messages and other servers know the jail by.
     pub fn name(&self) -> &JailName {
         &self.name
     }
 
-    /// `JAILDIR/J`.
+    /// `JAILDIR/J`: everything that is in the jail, and its version.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -135,27 +135,27 @@ impl Jail {
         if self.old_layout { old_layout::data(&self.dir) } else { self.dir.join(DATA) }
     }
 
-    /// `JAILDIR/J/version`.
+    /// `JAILDIR/J/version`: the number of its on-disk format.
     pub fn version_file(&self) -> PathBuf {
         self.dir.join(VERSION)
     }
 
-    /// `INCDIR/J`.
+    /// `INCDIR/J`: its incs, and what is known of each.
     pub fn inc_dir(&self) -> &Path {
         &self.inc_dir
     }
 
-    /// `ARCHIVESDIR/J`.
+    /// `ARCHIVESDIR/J`: where `archive` puts the jail.
     pub fn archive(&self) -> &Path {
         &self.archive
     }
 
-    /// `CONFDIR/J.d`.
+    /// `CONFDIR/J.d`: its policies, which the administrator writes.
     pub fn conf_dir(&self) -> &Path {
         &self.conf_dir
     }
 
-    /// `CONFDIR/J.d/incs_policy`.
+    /// `CONFDIR/J.d/incs_policy`: which incs `rm` keeps.
     pub fn incs_policy(&self) -> PathBuf {
         self.conf_dir.join("incs_policy")
     }
@@ -165,7 +165,7 @@ impl Jail {
         &self.legacy_policy
     }
 
-    /// `CONFDIR/J.d/check_policy`.
+    /// `CONFDIR/J.d/check_policy`: when its silence alarms, and whether it should be on.
     pub fn check_policy(&self) -> PathBuf {
         self.conf_dir.join("check_policy")
     }

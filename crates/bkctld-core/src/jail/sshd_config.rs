@@ -16,7 +16,7 @@ use crate::{file, text};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshdConfig {
     path: PathBuf,
-    /// With their line ends.
+    /// The lines with their ends, so that what is not ours is written back byte by byte.
     lines: Vec<Vec<u8>>,
 }
 
@@ -27,10 +27,10 @@ fn host_key_file(kind: &str) -> String {
     format!("/etc/ssh/ssh_host_{kind}_key")
 }
 
-/// A value of `ListenAddress`.
+/// A value of `ListenAddress`: an address, perhaps with a port of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
-    /// Where to listen.
+    /// The address of this server that the listener binds to.
     pub address: IpAddr,
     /// On which port, where it is not that of `Port`.
     pub port: Option<Port>,
@@ -50,7 +50,7 @@ impl fmt::Display for ListenAddress {
 struct Directive {
     /// The place of the line, counted from 0.
     line: usize,
-    /// In lower case.
+    /// The keyword in lower case, since sshd takes either.
     keyword: String,
     /// Where the keyword and what separates it from the first argument end.
     keyword_end: usize,
@@ -60,14 +60,14 @@ struct Directive {
 }
 
 struct Argument {
-    /// Without quotes.
+    /// The argument as sshd takes it, without its quotes.
     value: Vec<u8>,
-    /// With them.
+    /// Where the argument stands in the line, quotes included.
     span: Range<usize>,
 }
 
 impl SshdConfig {
-    /// The jail's.
+    /// Reads the jail's `sshd_config`.
     pub fn read(jail: &Jail) -> Result<SshdConfig> {
         let path = jail.sshd_config();
         let content =
@@ -84,12 +84,12 @@ impl SshdConfig {
         SshdConfig { path: path.to_path_buf(), lines }
     }
 
-    /// Replaces the file.
+    /// Replaces the file by these lines, whole or not at all.
     pub fn save(&self) -> Result<()> {
         file::replace(&self.path, 0o644, &self.content())
     }
 
-    /// The text.
+    /// The bytes that [`SshdConfig::save`] writes.
     pub fn content(&self) -> Vec<u8> {
         self.lines.concat()
     }

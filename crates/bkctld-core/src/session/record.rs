@@ -19,7 +19,7 @@ pub struct SessionRecord {
     pub end: Option<Timestamp>,
     /// The address of the client.
     pub source: IpAddr,
-    /// The client's port.
+    /// The client's port, which its own firewall may have logged.
     pub source_port: u16,
     /// The time of the login; none before it, and in records of earlier versions.
     #[serde(default)]
@@ -214,7 +214,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As JSON has it.
+    /// The name in JSON, in tables and in the log.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Shell => "shell",

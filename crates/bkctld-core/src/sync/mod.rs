@@ -34,7 +34,7 @@ pub struct Mirrored {
     /// The files that changed there, with what became of them. Of a jail that would be created nobody
     /// knows them yet.
     pub changes: Vec<String>,
-    /// What its service got.
+    /// What was done about its service there.
     pub service: Service,
 }
 

@@ -17,13 +17,13 @@ const AT_ONCE: usize = 4;
 pub(super) struct NodeState {
     /// The version of its program.
     pub version: String,
-    /// Its `JAILDIR`.
+    /// `JAILDIR` there, which may differ from ours.
     pub jail_dir: String,
-    /// Its `CONFDIR`.
+    /// `CONFDIR` there, which may differ from ours.
     pub conf_dir: String,
     /// Whether it has a firewall to be told.
     pub firewall: bool,
-    /// Its jails, by name.
+    /// The jails that are there, by their names, which are not checked.
     pub jails: BTreeMap<String, NodeJail>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct NodeState {
 pub(super) struct NodeJail {
     /// The version of its format on disk.
     pub format: String,
-    /// Whether it is on.
+    /// Whether clients can connect to it there.
     pub on: bool,
     /// Its port, where it can be read.
     pub port: Option<u16>,

@@ -10,11 +10,11 @@ use crate::jail::{FORMAT_VERSION, JailName, Port};
 /// A jail as it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its name.
+    /// The name that the jail has here and there.
     pub name: JailName,
-    /// Its port.
+    /// The port that it has here, and is to have there.
     pub port: Port,
-    /// Whether it is on.
+    /// Whether clients can connect to it here.
     pub on: bool,
 }
 
