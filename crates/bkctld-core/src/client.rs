@@ -223,7 +223,9 @@ fn host_keys(jail: &Jail, config: &SshdConfig) -> Result<Vec<String>> {
                 .with_hint("make its public half with 'ssh-keygen -y'")
         })?;
         public.set_comment("");
-        keys.push(public.to_openssh().map_err(|error| Error::bad_file(&path, "is no host key").because(error))?);
+        keys.push(
+            public.to_openssh().map_err(|error| Error::bad_file(&path, "is no host key").because(error))?,
+        );
     }
     if keys.is_empty() {
         return Err(Error::refused("the jail has no host keys").in_jail(jail.name()));

@@ -21,7 +21,8 @@ pub fn canaries(settings: &Settings, names: &[JailName], now: &Zoned) -> Report 
     let today = now.date();
     let findings = names.iter().map(|name| {
         let jail = Jail::new(settings, name.clone());
-        finding_of(&jail, settings, today).unwrap_or_else(|error| Finding::of_jail(Severity::Critical, name, error))
+        finding_of(&jail, settings, today)
+            .unwrap_or_else(|error| Finding::of_jail(Severity::Critical, name, error))
     });
     Report::new(findings.collect())
 }

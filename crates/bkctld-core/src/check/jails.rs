@@ -177,7 +177,10 @@ mod tests {
     fn logins_without_a_push_are_noted() {
         let at = |hours| Pushes { last_successful: Some(ago(hours)), failed: true };
         assert_eq!(verdict_text(ago(1), 24, 48, &at(48)), "OK 1 hours (24/48)");
-        assert_eq!(verdict_text(ago(1), 24, 48, &at(49)), "OK 1 hours (24/48), last successful push 49 hours ago");
+        assert_eq!(
+            verdict_text(ago(1), 24, 48, &at(49)),
+            "OK 1 hours (24/48), last successful push 49 hours ago"
+        );
         assert_eq!(verdict_text(ago(1), 0, 0, &at(9999)), "OK 1 hours (0/0)");
         let never = Pushes { last_successful: None, failed: true };
         assert_eq!(verdict_text(ago(1), 24, 48, &never), "OK 1 hours (24/48), no successful push so far");

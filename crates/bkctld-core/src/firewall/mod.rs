@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use rules::{JailRules, Rules};
 
 use crate::config::{Firewall, Settings};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file;
 use crate::jail::{Jail, JailName};
 use crate::lock::Lock;

@@ -64,7 +64,8 @@ impl Record {
 
     pub(super) fn write(&self, jail: &Jail, name: IncName, sync: file::Sync) -> Result<()> {
         let path = jail.inc_dir().join(Hidden::Record(name).file_name());
-        let mut text = serde_json::to_vec(self).map_err(|error| Error::internal("cannot write the record of an inc").because(error))?;
+        let mut text = serde_json::to_vec(self)
+            .map_err(|error| Error::internal("cannot write the record of an inc").because(error))?;
         text.push(b'\n');
         file::replace_with(&path, 0o600, &text, sync)
     }

@@ -127,9 +127,8 @@ impl SshdConfig {
                 addresses.extend(self.root_address(&directive, argument)?);
             }
         }
-        AllowedAddresses::new(addresses).ok_or_else(|| {
-            Error::bad_file(&self.path, "has no root@ADDRESS in 'AllowUsers'")
-        })
+        AllowedAddresses::new(addresses)
+            .ok_or_else(|| Error::bad_file(&self.path, "has no root@ADDRESS in 'AllowUsers'"))
     }
 
     /// Sets them, in the place of the first one there was; entries for other users stay. An error

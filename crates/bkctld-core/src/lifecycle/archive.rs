@@ -149,7 +149,8 @@ impl Archive {
             (there, _) => {
                 let what = if there { "exist both" } else { "are both missing" };
                 let (copy, archive) = (text::path(&copy), text::path(archive));
-                let message = format!("its interrupted archiving cannot be finished: {copy} and {archive} {what}");
+                let message =
+                    format!("its interrupted archiving cannot be finished: {copy} and {archive} {what}");
                 return Err(Error::refused(message)
                     .also(format!("the jail itself is {}", text::path(&original)))
                     .in_jail(self.jail.name()));

@@ -148,7 +148,8 @@ impl Rename {
             Some(intent) if !rename.from.exists() => {
                 if intent.to != rename.to.name().as_str() {
                     let (from, to) = (rename.from.name(), text::printable(intent.to.as_bytes()));
-                    let message = format!("an interrupted rename of '{from}' to '{to}' must be finished first");
+                    let message =
+                        format!("an interrupted rename of '{from}' to '{to}' must be finished first");
                     return Err(Error::refused(message).with_hint(format!("run 'bkctld rename {from} {to}'")));
                 }
                 rename.interrupted = Some(intent.service);

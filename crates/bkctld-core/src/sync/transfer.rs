@@ -185,8 +185,9 @@ fn failed(words: &[u8]) -> Error {
     let full = words.lines().find(|line| line.contains("No space left on device"));
     let shown = text::printable(full.unwrap_or(first).trim().as_bytes()).into_owned();
     match full {
-        Some(_) => Error::no_space(format!("it is full: {shown}"))
-            .with_hint("make room there and run sync again"),
+        Some(_) => {
+            Error::no_space(format!("it is full: {shown}")).with_hint("make room there and run sync again")
+        }
         None => Error::node(shown),
     }
 }
@@ -252,7 +253,10 @@ mod tests {
     fn a_full_node_is_told_as_such() {
         let words = b"rsync: [receiver] mkstemp \"/b/.x\" failed: No space left on device (28)\nrsync error: code 23\n";
         let error = failed(words).to_string();
-        assert!(error.starts_with("it is full: ") && error.ends_with("(make room there and run sync again)"), "{error}");
+        assert!(
+            error.starts_with("it is full: ") && error.ends_with("(make room there and run sync again)"),
+            "{error}"
+        );
         assert_eq!(failed(b"\nrsync: what\nrsync error: 23\n").to_string(), "rsync: what");
     }
 }

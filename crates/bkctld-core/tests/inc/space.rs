@@ -12,7 +12,12 @@ fn a_first_inc_without_room_is_refused_before_anything_is_copied() {
     fs::write(data.join("large"), vec![1; 60 << 20]).unwrap();
     fs::hard_link(data.join("large"), data.join("again")).unwrap();
     let error = volume.try_make("2026-01-01-00").unwrap_err().to_string();
-    assert!(error.contains("not enough space") && error.contains(" needed, ") && error.contains("or delete incs)"), "{error}");
+    assert!(
+        error.contains("not enough space")
+            && error.contains(" needed, ")
+            && error.contains("or delete incs)"),
+        "{error}"
+    );
     assert!(error.contains("60.0 MiB"), "one inode was counted for each name: {error}");
     assert_eq!(volume.names(), Vec::<String>::new());
 }

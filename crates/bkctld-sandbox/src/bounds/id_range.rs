@@ -100,7 +100,9 @@ fn make_namespace(base: u32, processes: u64) -> Result<OwnedFd> {
         0
     })
     .map_err(|error| fail("fork", error))?;
-    let Some((ready, let_go)) = ends else { return Err(Error::internal("the pipe to the maker of a user namespace is gone")) };
+    let Some((ready, let_go)) = ends else {
+        return Err(Error::internal("the pipe to the maker of a user namespace is gone"));
+    };
     let mut code = [0];
     let told = File::from(ready).read_exact(&mut code);
     let namespace = match (told, code[0]) {

@@ -102,9 +102,8 @@ fn take(
     set_attributes(tree.as_fd(), attributes, ids).map_err(|error| {
         if ids.is_some() && error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
             let path_shown = text::path(path);
-            let message = format!(
-                "the file system of {path_shown} has no idmapped mounts, which full isolation needs"
-            );
+            let message =
+                format!("the file system of {path_shown} has no idmapped mounts, which full isolation needs");
             return Error::refused(message)
                 .at(path)
                 .with_hint("set ISOLATION=compat in the jail's session_policy, or move the jail");

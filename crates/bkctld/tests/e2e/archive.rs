@@ -101,7 +101,11 @@ fn a_copy_that_has_no_room_or_would_lack_something_changes_nothing() {
     let client = server.started("a");
     let big = server.data("a").join("big");
     sh(&format!("dd if=/dev/urandom of={} bs=1M count=30 status=none", big.display()));
-    server.bkctld(&["-f", "archive", "a"]).refuses(&["not enough space for the archive", "available", "or delete incs)"]);
+    server.bkctld(&["-f", "archive", "a"]).refuses(&[
+        "not enough space for the archive",
+        "available",
+        "or delete incs)",
+    ]);
     fs::remove_file(&big).unwrap();
     // Something that a copy cannot hold: what is mounted there is not the jail's.
     let place = server.data("a").join("mounted");

@@ -98,6 +98,34 @@ fn failures_are_in_the_json_and_in_the_exit_code() {
 }
 
 #[apply(as_root)]
+fn a_failure_in_json_has_its_kind_its_place_and_what_to_do() {
+    let server = Server::on(FsKind::Ext4);
+    server.init("a");
+    let failed = |args: &[&str], code| {
+        let result = server.bkctld(&[&["--json"], args].concat()).exits(code).json()["results"][0].clone();
+        assert_eq!(result["outcome"], "failed");
+        // The line for people has all of it.
+        let message = result["message"].as_str().unwrap().to_owned();
+        let (words, hint) = (result["error"]["message"].as_str().unwrap(), result["error"]["hint"].as_str());
+        assert!(message.contains(words), "{result}");
+        assert!(message.ends_with(&format!("({})", hint.unwrap())), "{result}");
+        result["error"].clone()
+    };
+    let error = failed(&["ip", "a", "-192.0.2.1"], 1);
+    assert_eq!((&error["kind"], &error["path"]), (&"refused".into(), &serde_json::Value::Null));
+    let config = server.jail("a").join("rootfs/etc/ssh/sshd_config");
+    let text = std::fs::read_to_string(&config).unwrap().replace("AllowUsers", "#AllowUsers");
+    write(&config, &text);
+    let error = failed(&["ip", "a", "192.0.2.1"], 1);
+    assert_eq!(error["kind"], "bad-file");
+    assert_eq!(error["path"], config.to_str().unwrap());
+    assert_eq!(error["hint"], "add 'AllowUsers root@0.0.0.0/0'");
+    write(&server.jail("a").join("version"), "1\n");
+    let error = failed(&["ip", "a", "192.0.2.1"], 3);
+    assert_eq!((&error["kind"], &error["jail"]), (&"wrong-format".into(), &"a".into()));
+}
+
+#[apply(as_root)]
 fn status_has_what_monitoring_wants() {
     let server = Server::on(FsKind::Ext4);
     server.started("on");

@@ -120,7 +120,8 @@ pub(super) fn build(
 
 fn c_name(name: &std::ffi::OsStr) -> Result<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
-    std::ffi::CString::new(name.as_bytes()).map_err(|error| Error::internal("a name cannot be passed to the kernel").because(error))
+    std::ffi::CString::new(name.as_bytes())
+        .map_err(|error| Error::internal("a name cannot be passed to the kernel").because(error))
 }
 
 /// The inc that unchanged files are taken from.
