@@ -1,12 +1,12 @@
 #!/bin/sh
-# Builds the Debian package, for the release that this machine runs.
+# Builds the Debian package for the Debian release of this machine.
 #
 #   sudo ./package.sh [--debug] [DIR]
 #
-# DIR: where the .deb goes (default target/package); older ones there are removed.
-# --debug: builds quickly what runs slowly, for tests of the package.
+# DIR: the directory for the .deb (default target/package); older ones there are deleted.
+# --debug: builds fast and runs slowly, for tests of the package.
 #
-# Without sudo where debhelper and a C compiler are installed.
+# If debhelper and a C compiler are installed, sudo is not needed.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,7 +26,7 @@ done
 need_packages cc:gcc /usr/include/stdlib.h:libc6-dev dh:debhelper
 find_cargo
 
-# debhelper gives what it calls an empty home.
+# debhelper sets an empty home for the programs that it calls.
 # shellcheck disable=SC2016 # for the shell that builds
 build='
     export CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}"

@@ -5,8 +5,8 @@
 #
 # A part of it:  sudo ./test.sh -p bkctld --test e2e -- transfer
 #
-# Everything that the tests mount or start lives in namespaces that end with them, and is thrown away.
-# BKCTLD_TEST_DIR: where the volumes go (default /var/tmp; 10 GB free are plenty).
+# Everything that the tests mount or start lives in namespaces that end with them, and is deleted.
+# BKCTLD_TEST_DIR: the directory for volumes (default /var/tmp; 10 GB of free space is plenty).
 set -eu
 
 case ${1-} in
@@ -31,9 +31,9 @@ find_cargo
 export PATH
 
 cd "$here"
-# A mount and a pid namespace: when the run ends, however it ends, the kernel unmounts and kills
-# whatever a broken test left. Each test makes a network for itself. A shell is process 1 there, because
-# it waits for orphans too, as an init does and cargo does not.
+# A mount and a pid namespace: however the run ends, the kernel unmounts and kills everything that a
+# broken test left. Each test makes its own network. A shell is process 1 there, because it waits for orphans
+# like an init, which cargo does not.
 # shellcheck disable=SC2016 # the inner shell's words
 exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
     sh -c 'cargo test --workspace --no-fail-fast "$@"; exit $?' sh "$@"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Shows the main job before your eyes: a jail, a push with real rsync over SSH, an inc, a second push
-# that leaves the inc as it was, and what `rm` would do. Everything it makes is thrown away at the end.
+# Demonstrates the main job: a jail, a push with real rsync over SSH, an inc, a second push that leaves the
+# inc unchanged, and the plan of `rm`. Everything that it makes is deleted at the end.
 #
 #   sudo ./try.sh [--keep] [DIR]
 #
-# DIR: a directory to work in, on any file system; without it a btrfs volume in a file is mounted.
-# --keep: leave everything in place, and say where it is and how to get rid of it.
+# DIR: a directory to work in, on any file system. By default a btrfs volume in a file is mounted.
+# --keep: leave everything in place, and print where it is and how to delete it.
 #
 # The server's sshd, its systemd units and its bkctld configuration are not touched.
 set -eu
@@ -42,10 +42,10 @@ show() {
         esac
     done
     printf '%s\n' "$plain"
-    "$@" || die "that has failed (exit $?)"
+    "$@" || die "this command failed (exit $?)"
 }
 
-# The first of the directories for temporary files with room for what is pushed, several times.
+# The first directory for temporary files that has space for several copies of the pushed data.
 roomy_directory() {
     for dir in "${TMPDIR:-/tmp}" /tmp /var/tmp; do
         free=$(df --output=avail --block-size=1M "$dir" 2>/dev/null | tail -n 1)
@@ -65,7 +65,7 @@ need_packages cc:gcc /usr/include/stdlib.h:libc6-dev ssh:openssh-client sshd:ope
     mkfs.btrfs:btrfs-progs mount:mount
 find_cargo
 
-step "Building (only the first time takes long)"
+step "Building (slow only the first time)"
 (cd "$here" && as_owner "$here" cargo build --release --locked --quiet --package bkctld)
 PATH=$here/target/release:$PATH
 
@@ -80,7 +80,7 @@ clean_up() {
     cd /
     if [ -n "$keep" ] && [ -f "$work/bkctld.conf" ]; then
         step "Kept"
-        echo "go on:     export BKCTLD_CONFIG=$work/bkctld.conf PATH=$here/target/release:\$PATH; cd $work"
+        echo "continue:  export BKCTLD_CONFIG=$work/bkctld.conf PATH=$here/target/release:\$PATH; cd $work"
         echo "clean up:  BKCTLD_CONFIG=$work/bkctld.conf $here/target/release/bkctld --force remove all &&"
         echo "           ${mounted:+umount $backup && }rm -rf $work${made:+ $made}"
         exit "$status"
@@ -105,7 +105,7 @@ else
     step "A throw-away backup volume: btrfs in a file"
     truncate -s 2G "$work/volume.img"
     mkfs.btrfs "$work/volume.img" >"$work/mkfs.log" 2>&1 || { cat "$work/mkfs.log" >&2; exit 1; }
-    # Said before it is done, so that a signal between the two leaves no mount behind.
+    # Set before the mount, so that a signal between the two leaves no mount behind.
     mounted=yes
     mount -o loop "$work/volume.img" "$backup" || {
         mounted=
@@ -157,12 +157,12 @@ echo "written before the first inc" >diary
 show rsync -aHAX --numeric-ids --delete -e 'ssh -F ssh_config' /etc diary backup:/var/backup/
 show du -sh "$backup/jails/web01/data"
 
-step "A dated copy, outside of the client's reach"
+step "An inc: a dated copy that the client cannot reach"
 show bkctld inc
 inc=$backup/incs/web01/$(ls "$backup/incs/web01")
 show ls "$inc/data"
 
-# Of all contents, modes, owners, times and links.
+# A checksum of all contents, modes, owners, times and links.
 fingerprint() {
     (cd "$inc/data" && {
         find . -printf '%P %y %m %U %G %T@ %l\0' | sort -z
@@ -171,19 +171,19 @@ fingerprint() {
 }
 before=$(fingerprint)
 
-step "The client changes its file and pushes again; then somebody with its key deletes all there is"
+step "The client changes its file and pushes again; then somebody with its key deletes everything"
 echo "an attacker was here" >diary
 show rsync -aHAX --numeric-ids --delete -e 'ssh -F ssh_config' diary backup:/var/backup/
 show ssh -F ssh_config backup 'cat /data/diary; rm -rf /data/*; ls -A /data'
 
-step "The inc is as it was"
+step "The inc is unchanged"
 show cat "$inc/data/diary"
 after=$(fingerprint)
 echo "fingerprint of its $(find "$inc/data" | wc -l) files before: $before"
 echo "and now:                         $after"
 [ "$before" = "$after" ] || die "the inc has changed"
 
-step "Who was here, and what expires when"
+step "Who connected, and which incs expire"
 show bkctld status
 show bkctld --json status web01
 show bkctld rm --dry-run

@@ -1,11 +1,11 @@
 # shellcheck shell=sh
-# Sourced by try.sh and test.sh: what both need on a fresh machine.
+# Sourced by try.sh, test.sh and package.sh: functions that prepare a fresh machine.
 
-# sshd and the makers of file systems are where an ordinary user's PATH does not lead.
+# sshd and the mkfs programs are not on an ordinary user's PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
-# Installs the Debian packages of which something is missing. Arguments: PROGRAM:PACKAGE…, or
-# FILE:PACKAGE… where what is needed is no program.
+# Installs the Debian packages of missing programs. Arguments: PROGRAM:PACKAGE…, or FILE:PACKAGE… for a file
+# that is not a program.
 need_packages() {
     missing=
     for pair; do
@@ -21,7 +21,7 @@ need_packages() {
         exit 1
     }
     echo "installing:$missing"
-    # The server's own sshd is none of our business: it must not start because we need its program.
+    # The server's own sshd must not start only because we need its program.
     guard=
     if [ ! -e /usr/sbin/policy-rc.d ]; then
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
@@ -35,9 +35,9 @@ need_packages() {
     [ "$status" = 0 ] || { echo "could not install:$missing" >&2; exit 1; }
 }
 
-# Puts a program on the PATH out of a Debian package that is not installed, because that would leave a
-# service on this machine. Arguments: PROGRAM, PACKAGE, a directory to keep it in. Where it cannot be
-# had, what needs it is skipped.
+# Puts a program from a Debian package on the PATH without installing the package, which would leave a service
+# on this machine. Arguments: PROGRAM, PACKAGE, a directory to keep it in. If the program is not available, the
+# tests that need it are skipped.
 borrow_program() {
     command -v "$1" >/dev/null 2>&1 && return 0
     if [ ! -x "$3/usr/bin/$1" ]; then
@@ -54,12 +54,12 @@ borrow_program() {
     PATH=$PATH:$3/usr/bin
 }
 
-# What apt has to say is of interest only when it fails.
+# apt's output is shown only if it fails.
 install_quietly() {
     log=$(mktemp)
     status=0
     {
-        # A server may be at its nightly upgrade just now.
+        # The server may be running its nightly upgrade.
         apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 \
             install --yes --no-install-recommends "$@"
     } >"$log" 2>&1 </dev/null || status=$?
@@ -68,7 +68,7 @@ install_quietly() {
     return "$status"
 }
 
-# Puts cargo on the PATH: sudo has taken it away, or it is another user's.
+# Puts cargo on the PATH: sudo may have removed it, or it may belong to another user.
 find_cargo() {
     home=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
     for dir in "$home/.cargo/bin" /root/.cargo/bin /usr/local/cargo/bin; do
@@ -84,11 +84,11 @@ find_cargo() {
     export PATH
 }
 
-# as_owner DIRECTORY COMMAND…: as the user who called sudo, if the directory is that user's; else as
-# root. Who builds in its own clone would rather not find files of root's there.
+# as_owner DIRECTORY COMMAND…: runs the command as the user who called sudo, if the directory belongs to that
+# user, otherwise as root, so that root leaves no files in a user's clone.
 as_owner() {
     owner=$(stat -c %U "$1")
-    # Where root has built before, nobody else can go on.
+    # If root has built here before, nobody else can continue.
     if [ "$owner" = "${SUDO_USER:-root}" ] && [ "$owner" != root ] \
         && [ -z "$(find "$1/target" -maxdepth 2 -user root -print -quit 2>/dev/null)" ]; then
         shift

@@ -1,34 +1,33 @@
 #!/bin/sh
-# Backs this machine up into the jail @JAIL@ of a backup server. Made there by `bkctld client`.
+# Backs this machine up into the jail @JAIL@ of a backup server, where `bkctld client` has made this script.
 #
 # To set it up, as root on this machine:
 #   1. save this file as /usr/local/sbin/bkctld-client, mode 700;
-#   2. have a key without passphrase (ssh-keygen -t ed25519), and give its public half to the
+#   2. create a key without passphrase (ssh-keygen -t ed25519), and give its public half to the
 #      server's administrator, for `bkctld key`;
 #   3. run it once by hand, then every night: 17 1 * * * root /usr/local/sbin/bkctld-client
 #
-# Exit codes: 0 everything was sent (files that vanished meanwhile do not count), 1 something was not
-# sent, 2 this machine is not set up for it, or ROOT is not what it should be, 3 no server took the
-# backup, 4 a server has another host key than it should have, 5 a hook failed (the rest was sent), 75
-# another run is still going on.
-# What went wrong last decides; the log has it all.
+# Exit codes: 0 everything was sent (apart from files that vanished during the backup), 1 something was not
+# sent, 2 this machine is not set up for backups, or ROOT is wrong, 3 no server accepted the backup, 4 a server
+# has a wrong host key, 5 a hook failed (the rest was sent), 75 another run is still in progress.
+# The last error determines the exit code; the log has all of them.
 #
-# shellcheck disable=SC2317 # what traps call is no dead code
+# shellcheck disable=SC2317 # functions called by traps are not dead code
 
 # ---- Configuration ------------------------------------------------------------------------------
-# A file /etc/bkctld-client/JAIL.conf may set the same variables, and survives a new script.
+# The file /etc/bkctld-client/JAIL.conf can set the same variables, and is kept when this script is replaced.
 
 JAIL=@JAIL@
-# HOST:PORT, or [ADDRESS]:PORT for IPv6, separated by blanks: tried in this order until one takes the
-# backup. With ROTATE=yes each day begins with the next one, so that all of them have copies.
+# HOST:PORT, or [ADDRESS]:PORT for IPv6, separated by blanks. They are tried in this order until one accepts the
+# backup. With ROTATE=yes, each day begins with the next server, so that all of them have copies.
 SERVERS=@SERVERS@
 ROTATE=no
-# The tree: everything below ROOT, or only what SOURCES names below it, one path a line. A ROOT other than
-# / may be mounted by a hook; nothing is sent where a hook fails then, or nothing is in it.
+# The tree to send: everything below ROOT, or only the paths below it that SOURCES names, one per line. A hook
+# may mount a ROOT other than /; nothing is sent if a hook then fails, or if ROOT is empty.
 ROOT=/
 SOURCES=/
-# What stays here, one pattern of rsync a line; a leading slash is ROOT's. What is excluded later on
-# also goes from the live copy on the server (not from its dated ones).
+# Patterns of rsync for files that are not sent, one per line; a leading slash means ROOT. Files that you exclude
+# later are also deleted from the live copy on the server (but not from its incs).
 EXCLUDES='
 /dev/*
 /proc/*
@@ -69,25 +68,25 @@ EXCLUDES='
 .nfs*
 '
 MORE_EXCLUDES=''
-# Whether to send what other servers have mounted here, and what lies in memory only (Linux).
+# Whether to send network file systems, and those that are only in memory (Linux).
 FOREIGN=no
-# Device nodes: yes only where the jail has ISOLATION=compat.
+# Device nodes: yes only if the jail has ISOLATION=compat.
 DEVICES=@DEVICES@
-# More options for rsync, separated by blanks: --bwlimit=5m, say.
+# Additional options for rsync, separated by blanks, for example --bwlimit=5m.
 RSYNC_OPTIONS=''
 # root's private key; empty for ssh's default.
 KEY=''
-# Seconds to wait for a server that does not answer.
+# The time in seconds to wait for a server that does not answer.
 TIMEOUT=60
-# Programs that are run before: see the examples at the end. They find a directory for what they write
-# in the variable DUMPS; it must be among what is sent.
+# Programs that run before the backup: see the examples at the end. They write into the directory DUMPS, which
+# must be part of the backup.
 HOOKS=/etc/bkctld-client/hooks.d
 DUMPS=/var/backups/bkctld-client
-# Who gets a mail when something went wrong; empty for nobody.
+# The recipient of a mail if something went wrong; empty for none.
 MAILTO=root
 LOG=/var/log/bkctld-client-$JAIL.log
 LOCK=/var/run/bkctld-client-$JAIL.lock
-# Below ROOT: gets a line each day, which the server looks for (bkctld check-canary).
+# A file below ROOT that gets a line each day, which the server looks for (bkctld check-canary).
 CANARY=@CANARY@
 
 # The servers' host keys. No other is accepted.
@@ -170,14 +169,14 @@ finish() {
 
 keep_log() {
     if [ -f "$LOG" ] && [ "$(wc -c <"$LOG")" -gt 5000000 ]; then mv -f "$LOG" "$LOG.old"; fi
-    # In braces, or the shell would tell of the redirection that fails before it is silenced.
+    # In braces, or the shell would report the failed redirection before it is silenced.
     { cat "$work/log" >>"$LOG"; } 2>/dev/null || printf '%s\n' "bkctld-client: cannot write $LOG" >&2
 }
 
 send_mail() {
     [ -n "$MAILTO" ] || return 0
     subject="backup of $(uname -n) into jail $JAIL: exit code $status"
-    # The end is where it went wrong; a million lines would not be delivered.
+    # The error is at the end; a million lines would not be delivered.
     tail -n 200 "$work/log" >"$work/body"
     # shellcheck disable=SC2086 # several addresses
     if command -v mail >/dev/null 2>&1; then
@@ -186,17 +185,17 @@ send_mail() {
         { printf 'To: %s\nSubject: %s\n\n' "$(echo $MAILTO | sed 's/ /, /g')" "$subject" && cat "$work/body"; } \
             | sendmail -oi $MAILTO && return 0
     fi
-    # cron mails what is said here.
+    # cron mails this output.
     [ -t 2 ] || cat "$work/body" >&2
 }
 
-# One run at a time. Where there is flock the kernel lets go of a dead run's lock; elsewhere a link
-# names the process, made in one step with what it says.
+# Only one run at a time. With flock, the kernel releases the lock of a dead run. Without it, a link names the
+# process; it is created together with its contents in one step.
 lock() {
     { : >>"$LOCK"; } 2>/dev/null || give_up 2 "cannot write $LOCK"
     if command -v flock >/dev/null 2>&1; then
         exec 9>>"$LOCK"
-        # Said again, as Korn's shells keep such a descriptor from programs.
+        # Repeated, because Korn shells do not pass such a descriptor on to programs.
         flock -n 9 9>&9 && locked=by-flock
         return
     fi
@@ -206,8 +205,8 @@ lock() {
     fi
     holder=$(readlink "$LOCK.pid")
     ! is_running "$holder" || return 1
-    # Two runs may find the same dead one: only one may take its place.
-    # One of an hour ago is of a run that was killed here.
+    # Two runs may find the same dead one, but only one may take its place.
+    # A directory from an hour ago belongs to a run that was killed here.
     find "$LOCK.stale" -prune -mmin +60 -exec rmdir {} \; 2>/dev/null
     mkdir "$LOCK.stale" 2>/dev/null || return 1
     stale=yes
@@ -220,7 +219,7 @@ lock() {
     [ -n "$locked" ]
 }
 
-# Whether the process is a run of this script: its number may be another's by now.
+# Whether the process is a run of this script: another process may have its number by now.
 is_running() {
     kill -0 "$1" 2>/dev/null || return 1
     words=$(tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null || ps -o args= -p "$1" 2>/dev/null) || return 0
@@ -228,7 +227,7 @@ is_running() {
     return 1
 }
 
-# Gives up where the backup would be taken for that of a machine that has deleted everything.
+# Gives up if the backup would look like that of a machine that has deleted everything.
 check_root() {
     [ -d "$ROOT" ] || give_up 2 "the directory ROOT=$ROOT does not exist"
     [ -n "${ROOT%/}" ] || return 0
@@ -238,7 +237,7 @@ check_root() {
 
 write_canary() {
     file=${ROOT%/}$CANARY
-    # The slash: of a file in / nothing else is left.
+    # The slash, because nothing else remains of a file in /.
     mkdir -p "${file%/*}/" && {
         [ ! -f "$file" ] || tail -n 99 "$file"
         printf '%s %s into jail %s\n' "$(date '+%Y-%m-%dT%H:%M:%S%z')" "$(uname -n)" "$JAIL"
@@ -247,7 +246,7 @@ write_canary() {
 
 run_hooks() {
     for hook in "$HOOKS"/*; do
-        # Copies that editors and packages leave beside a file are no hooks.
+        # Copies that editors and packages leave beside a file are not hooks.
         case $hook in
             *~ | *.bak | *.old | *.orig | *.rej | *.swp | *.disabled | *.example | *.dpkg-* | *.rpm* | *.ucf-*) continue ;;
         esac
@@ -255,7 +254,7 @@ run_hooks() {
         mkdir -p "$DUMPS" || give_up 2 "cannot make the directory $DUMPS"
         export DUMPS
         say "hook ${hook##*/}"
-        # Without the lock: what a hook leaves in the background must not hold it.
+        # Without the lock, which a background process of a hook must not hold.
         attend "$hook" >"$work/hook" 2>&1 </dev/null 9>&-
         code=$?
         cat "$work/hook" >>"$work/log"
@@ -263,13 +262,13 @@ run_hooks() {
     done
 }
 
-# understood OPTION…: whether this machine's rsync takes these: there are old ones, some without ACLs, and
+# understood OPTION…: whether this machine's rsync accepts these options: it may be old, built without ACLs, or
 # openrsync.
 understood() {
     rsync -n "$@" "$work/known_hosts" "$work/probe" >/dev/null 2>&1
 }
 
-# Puts the options of rsync that this machine's understands into $work/options, one a line.
+# Prints the options that this machine's rsync understands, one per line.
 rsync_options() {
     for option in -a --delete --numeric-ids --delete-excluded -H -A -X --partial-dir=.rsync-partial --stats; do
         if understood -a --delete "$option"; then
@@ -279,8 +278,8 @@ rsync_options() {
         fi
     done
     if [ "$DEVICES" != yes ] && understood -a --no-devices; then echo --no-devices; fi
-    # Attributes that only the server's own root could store: xfs shows each ACL a second time, as a trusted one,
-    # and SELinux labels every file. Without rules rsync leaves system.* out by itself.
+    # Skips attributes that only root on the server could store: XFS shows each ACL a second time, as a trusted
+    # attribute, and SELinux labels every file. Without rules, rsync itself skips system.*.
     if [ "$DEVICES" != yes ] && understood -a -X '--filter=-x system.*'; then
         for rule in '-x system.*' '-x trusted.*' '+x security.capability' '-x security.*'; do
             echo "--filter=$rule"
@@ -290,11 +289,11 @@ rsync_options() {
     [ "$FOREIGN" = yes ] || foreign_mounts
 }
 
-# Excludes the content of the mounts below ROOT that hold nothing of this machine.
+# Excludes the contents of mounts below ROOT that do not belong to this machine.
 foreign_mounts() {
     [ -r /proc/mounts ] || return 0
-    # Never decoded: users may mount, too, and what follows a newline would be an option of rsync. A ?
-    # stands for any character; which ones are written as \040 depends on the kernel.
+    # Escapes are not decoded: users may mount too, and text after a newline would become an option of rsync. A ?
+    # matches any character; the kernel decides which ones it writes as \040.
     top=$(printf '%s\n' "${ROOT%/}" | sed 's/[][*#[:blank:]\]/?/g')
     while read -r _ dir kind _; do
         case $kind in
@@ -310,7 +309,7 @@ foreign_mounts() {
     done </proc/mounts
 }
 
-# push HOST PORT: exit code of rsync.
+# push HOST PORT: returns the exit code of rsync.
 push() {
     ssh="ssh -p $2 -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$work/known_hosts"
     ssh="$ssh -o GlobalKnownHostsFile=/dev/null -o CheckHostIP=no -o ClearAllForwardings=yes"
@@ -327,7 +326,7 @@ push() {
     if [ "$SOURCES" = / ]; then
         set -- "$@" "${ROOT%/}/"
     else
-        # What stands behind the dot is the path on the server.
+        # The part after the dot is the path on the server.
         set -- "$@" -R "${ROOT%/}/.$CANARY"
         while IFS= read -r source; do
             [ -z "$source" ] || set -- "$@" "${ROOT%/}/./${source#/}"
@@ -336,7 +335,7 @@ push() {
     attend rsync "$@" "root@$host:/var/backup/" >"$work/rsync" 2>&1 </dev/null
 }
 
-# The servers in the order in which they are tried.
+# Prints the servers in the order in which they are tried.
 in_order() {
     # shellcheck disable=SC2086 # several servers
     set -- $SERVERS
@@ -361,14 +360,14 @@ back_up() {
         case $code in
             0) return ;;
             24) say "warning: some files vanished before they could be sent" && return ;;
-            # The connection, or the server's disk: another one may do better.
+            # The connection or the server's disk failed: another server may work.
             10 | 11 | 12 | 30 | 35 | 255) ;;
             *) fail 1 "not everything was sent to $server: rsync ended with exit code $code" && return ;;
         esac
         if grep -q 'Host key verification failed' "$work/rsync"; then
-            fail 4 "$server has another host key than it should have: is it the right machine?"
+            fail 4 "$server has a wrong host key: is it the right machine?"
         else
-            say "warning: $server did not take the backup: rsync ended with exit code $code"
+            say "warning: $server did not accept the backup: rsync ended with exit code $code"
         fi
     done
     [ "$status" = 4 ] || fail 3 "no server took the backup"
@@ -385,15 +384,15 @@ trap 'interrupted 130' INT
 trap 'interrupted 143' TERM
 if ! lock; then
     { printf '%s another run is still going on\n' "$(date '+%Y-%m-%dT%H:%M:%S%z')" >>"$LOG"; } 2>/dev/null
-    # Each night's would be silent for ever where one hangs: cron mails what is said here.
+    # If one run hangs, those of later nights would be silent forever; cron mails this output.
     if [ -n "$(find "$LOCK" -prune -mmin +1440 2>/dev/null)" ]; then
-        say "another run has been going on for more than a day: does it hang?"
+        say "another run has been in progress for more than a day: does it hang?"
     elif [ -t 2 ]; then
         say "another run is still going on"
     fi
     exit 75
 fi
-# When this run began.
+# The time at which this run began.
 touch "$LOCK"
 work=$(mktemp -d "${TMPDIR:-/tmp}/bkctld-client.XXXXXX") || give_up 2 "cannot make a temporary directory"
 case $work in *[[:space:]]*) give_up 2 "the name of the directory for temporary files has blanks: $work" ;; esac
@@ -408,11 +407,11 @@ back_up
 exit "$status"
 
 # ---- Examples of hooks ------------------------------------------------------------------------------
-# One file each in /etc/bkctld-client/hooks.d, made executable, without the "#: ". A dump takes the place of
-# the one before when it is complete. Where one is made, MORE_EXCLUDES can name the database's own files,
-# which change while they are read: /var/lib/mysql/*, /var/lib/postgresql/*, …
+# Put each into an executable file in /etc/bkctld-client/hooks.d, without the "#: ". A dump replaces the previous
+# one once it is complete. MORE_EXCLUDES can then exclude the database's own files, which change while they are
+# read: /var/lib/mysql/*, /var/lib/postgresql/*, …
 #
-# mysql: MySQL and MariaDB, by the socket as root, or as /root/.my.cnf says
+# mysql: MySQL and MariaDB, over the socket as root, or according to /root/.my.cnf
 #: #!/bin/sh
 #: set -eu
 #: dump=$(command -v mariadb-dump || command -v mysqldump)

@@ -96,7 +96,7 @@ fn another_server_is_taken_where_one_does_not_answer(shell: Shell) {
     let server = Server::on(FsKind::Ext4);
     let machine = Machine::new(&server, shell, "web01", &["127.0.0.1:1", "localhost"]);
     machine.backup().ok();
-    machine.logged("127.0.0.1:1 did not take the backup");
+    machine.logged("127.0.0.1:1 did not accept the backup");
     assert!(machine.sent("etc/hosts").is_some());
     assert_eq!(machine.mails(), "");
     server.bkctld(&["stop", "web01"]).ok();
@@ -118,7 +118,7 @@ fn a_server_with_another_host_key_gets_nothing(shell: Shell) {
     server.bkctld(&["key", "other", &key]).ok();
     machine.take_script("web01", &[&format!("127.0.0.1:{}", server.port("other")), "127.0.0.1"]);
     machine.backup().exits(4);
-    machine.logged("has another host key than it should have");
+    machine.logged("has a wrong host key");
     assert!(machine.mails().contains("exit code 4"));
     assert!(!server.data("other").join("etc").exists());
     assert!(machine.sent("etc/hosts").is_some(), "the right server takes the backup");
