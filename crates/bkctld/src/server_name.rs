@@ -15,6 +15,8 @@ pub fn read() -> Result<ServerName, Failure> {
     let full = full.filter(|name| name != "localhost" && !name.starts_with("localhost."));
     let name = full.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
     name.parse().map_err(|error| {
-        Failure::error(format!("this server's own name: {error}; name it: bkctld client JAIL SERVER"))
+        Failure::error(format!(
+            "cannot read this server's own name: {error}; give it: bkctld client JAIL SERVER"
+        ))
     })
 }

@@ -81,7 +81,7 @@ fn wrong_value(error: &Error, name: &str) -> String {
         (true, true) => format!("{name}: the value is missing"),
         (true, false) => format!("{name}: the value is missing: {}", known.join(" or ")),
         (false, true) => format!("{name}: not '{value}'"),
-        (false, false) => format!("'{value}' is none of {}", known.join(", ")),
+        (false, false) => format!("'{value}' is not one of {}", known.join(", ")),
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
             ("init a b", "'b' is one argument too many"),
             ("list --config", "--config FILE: the value is missing"),
             ("-f -f list", "--force is given twice"),
-            ("check-incs frist", "'frist' is none of all, last"),
+            ("check-incs frist", "'frist' is not one of all, last"),
             ("-q -v list", "--quiet and --verbose exclude each other"),
             ("--force=1 list", "--force takes no value"),
             ("list \u{1b}[31m", "'\\u{1b}[31m' is one argument too many"),

@@ -64,7 +64,7 @@ impl Details {
 
 fn keys(jail: &Jail) -> std::result::Result<Vec<Key>, String> {
     // In an older format the file is the client's, and may be anything.
-    jail.require_current_format().map_err(|_| "the jail is of another format".to_owned())?;
+    jail.require_current_format().map_err(|_| "the jail has another format".to_owned())?;
     let path = jail.authorized_keys();
     let content = file::read_if_there(&path).map_err(|error| error.to_string())?.unwrap_or_default();
     let is_key = |line: &[u8]| !line.trim_ascii().is_empty() && !line.trim_ascii().starts_with(b"#");

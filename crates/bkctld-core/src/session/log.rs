@@ -53,7 +53,7 @@ impl LogWriter {
         let mut shown = text::printable(&line[..line.len().min(LINE_LIMIT)]).into_owned();
         if self.left <= shown.len() {
             self.left = 0;
-            shown = "(this session has written too much: nothing more of it is kept)".to_owned();
+            shown = "(this session has logged too much: the rest is not kept)".to_owned();
         } else {
             self.left -= shown.len();
         }
@@ -105,7 +105,7 @@ mod tests {
         }
         let lines: Vec<_> = log_newest_first(&jail).unwrap().collect();
         assert_eq!(lines.last().unwrap(), "1970-01-01T00:00:00.000Z 1-2 a\\u{1b}[2J\\nb");
-        assert!(lines[0].ends_with("nothing more of it is kept)"));
+        assert!(lines[0].ends_with("the rest is not kept)"));
         assert!(lines.iter().map(String::len).sum::<usize>() < 80 << 10);
         LogWriter::new(&jail, "3-4").append(Timestamp::UNIX_EPOCH, b"other").unwrap();
         assert!(log_newest_first(&jail).unwrap().next().unwrap().ends_with("3-4 other"));

@@ -7,10 +7,10 @@ use super::checks::Output;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 
-/// Check that the incs which the policies let one expect are there
+/// Check that no inc required by a policy is missing
 #[derive(Args)]
 pub struct Arguments {
-    /// 'all' (without an argument, too): an inc for each rule of the policies; 'last': one of today
+    /// 'all' (the default): check for an inc of each rule; 'last': check for an inc of today
     #[arg(value_name = "all|last", hide_possible_values = true)]
     scope: Option<Scope>,
     #[command(flatten)]

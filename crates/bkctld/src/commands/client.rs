@@ -10,14 +10,14 @@ use crate::exit::{Exit, Failure};
 use crate::server_name;
 use crate::shape::client::Script;
 
-/// Print the script by which the jail's client pushes
+/// Print the script with which the jail's client pushes
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
     #[arg(value_name = "JAIL", add = completers::jail_name())]
     jail: JailName,
-    /// How the client reaches this server and others that serve the jail: HOST, HOST:PORT, [ADDRESS]:PORT;
-    /// this host's name if there is none
+    /// Names of the servers with this jail, as the client reaches them: HOST, HOST:PORT, [ADDRESS]:PORT;
+    /// the host name of this server by default
     #[arg(value_name = "SERVER")]
     servers: Vec<ServerName>,
 }

@@ -9,7 +9,7 @@ use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-/// Write a jail's firewall rules anew
+/// Rewrite a jail's firewall rules
 #[derive(Args)]
 pub struct Arguments {
     /// The jail, or 'all'

@@ -7,10 +7,10 @@ use crate::completers;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 
-/// Make incs that are btrfs snapshots read-only, as they are from the start
+/// Make incs that are btrfs snapshots read-only again
 #[derive(Args)]
 pub struct Arguments {
-    /// 'all', a jail, or JAIL/INC with the shell's *, ? and [...] in either, as 'web*/2026-0[1-6]-*'
+    /// 'all', a jail, or JAIL/INC with the shell's *, ? and [...] in either part, for example 'web*/2026-0[1-6]-*'
     #[arg(value_name = "PATTERN", add = completers::inc_pattern())]
     pattern: String,
 }

@@ -14,10 +14,10 @@ use crate::shape::metrics::Families;
 /// node_exporter is no root, and reads the file.
 const MODE: u32 = 0o644;
 
-/// Print what Prometheus asks for, or write it to a file
+/// Print metrics for Prometheus, or write them to a file
 #[derive(Args)]
 pub struct Arguments {
-    /// Replace this file, such as one of node_exporter's textfile collector, instead of printing
+    /// Write to this file, for node_exporter's textfile collector, instead of standard output
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }

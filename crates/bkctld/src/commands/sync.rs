@@ -13,7 +13,7 @@ use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-/// Mirror a jail's configuration and state to the servers that NODE names
+/// Mirror a jail's configuration and state to the servers in NODE
 #[derive(Args)]
 pub struct Arguments {
     /// The jail, or 'all'
@@ -54,7 +54,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     // What is told is told in the order of the names.
     let exit = context.for_each_at_once(&names, 1, |name| {
         let outcome = outcomes.lock().ok().and_then(|mut outcomes| outcomes.remove(name));
-        outcome.unwrap_or_else(|| Err(Failure::error(format!("jail '{name}': nothing is known of it"))))
+        outcome.unwrap_or_else(|| Err(Failure::error(format!("jail '{name}': there is no result for it"))))
     });
     Ok(if exit == Exit::Done && unreached { Exit::Error } else { exit })
 }
@@ -152,7 +152,7 @@ fn parts(mirrored: &Mirrored, rehearsal: bool) -> (String, bool) {
         Service::Reload | Service::Leave => None,
     });
     match (parts.is_empty(), rehearsal) {
-        (true, _) => ("as it is here".to_owned(), false),
+        (true, _) => ("up to date".to_owned(), false),
         (false, true) => (format!("would be: {}", parts.join(", ")), true),
         (false, false) => (parts.join(", "), true),
     }

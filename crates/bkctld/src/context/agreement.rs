@@ -56,7 +56,7 @@ impl Context {
                         many => format!("{many} jails are"),
                     };
                     self.ui.error(format_args!(
-                        "{stay} not {}d: no answer on standard input (--force asks nothing)",
+                        "{stay} not {}d: no answer on standard input (--force skips the question)",
                         question.verb
                     ));
                     break;

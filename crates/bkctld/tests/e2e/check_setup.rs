@@ -61,7 +61,7 @@ fn a_server_that_is_set_up_is_quiet(fs: FsKind) {
         "OK - no inc operations currently running.",
         "OK - No inc and rm operations running simultaneously.",
         "OK - All inc creation times are below 12 hours in the last 10 days.",
-        "OK - the jails' programs are those of this server.",
+        "OK - the programs of the jails match those of this server.",
     ] {
         assert!(lines.iter().any(|found| found == line), "no '{line}': {}", ran.told());
     }
@@ -323,7 +323,7 @@ fn programs_that_the_server_has_in_another_version_are_a_warning() {
     with_host_files(&server, &format!("{check} {BKCTLD} check-setup")).ok();
     sh(&format!("printf x >> {}", server.path("rsync").display()));
     with_host_files(&server, &format!("{check} {BKCTLD} check-setup")).exits(1)
-        .says("WARNING - the server has other versions than the jails of rsync ('bkctld update all' takes them over)");
+        .says("WARNING - the server and the jails have different versions of rsync ('bkctld update all' renews them)");
     server.bkctld(&["check-setup"]).ok();
 }
 
@@ -366,7 +366,7 @@ fn subvolumes_in_a_jail_are_a_warning_because_no_inc_holds_them() {
     let server = Server::on(FsKind::Btrfs);
     jail_that_may_be_off(&server, "a");
     sh(&format!("btrfs subvolume create {}", server.data("a").join("nested").display()));
-    assert_found(&server, "subvolumes", "WARNING", "whose content no inc holds: 1");
+    assert_found(&server, "subvolumes", "WARNING", "which incs do not contain: 1");
     sh(&format!("btrfs subvolume delete {}", server.data("a").join("nested").display()));
     server.bkctld(&["check-setup"]).ok();
 }

@@ -123,7 +123,7 @@ fn where_nothing_can_be_completed_the_shells_are_left_alone() {
         assert_eq!(bash(&server, &line).join(""), "");
     }
     server.lenient.set(true);
-    server.write_config("this is no configuration");
+    server.write_config("this is not a configuration");
     assert_eq!(bash(&server, &["bkctld", "is-on", "w"]).join(""), "");
 }
 

@@ -251,7 +251,7 @@ fn check_setup_compares_the_running_rules_with_the_wanted_ones() {
     for name in ["a", "b", "c"] {
         server.init(name);
     }
-    let agree = "the firewall's rules are those that the jails want";
+    let agree = "the firewall's rules match the jails";
     // All that nft might write in another way than it was told.
     for address in [
         "192.0.2.0/31",

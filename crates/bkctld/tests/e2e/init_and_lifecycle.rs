@@ -38,7 +38,7 @@ fn init_makes_the_jail_that_the_specification_describes(fs: FsKind) {
     assert!(config.lines().any(|line| line.trim() == "Port 2222"), "{config}");
     assert!(config.lines().any(|line| line.starts_with("AllowUsers root")), "{config}");
     if fs == FsKind::Btrfs {
-        assert_eq!(fs::metadata(&jail).unwrap().ino(), 256, "the jail is no subvolume");
+        assert_eq!(fs::metadata(&jail).unwrap().ino(), 256, "the jail is not a subvolume");
     }
     sh("sync");
     let used = disk_usage(&jail);

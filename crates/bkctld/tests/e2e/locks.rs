@@ -114,7 +114,7 @@ fn listeners_with_locks_at_the_place_of_before_are_seen_and_served_until_a_boot(
     }
     let told = machine.bkctld(&["check-setup"]);
     assert!(
-        told.out().contains("LOCKDIR /run/lock/bkctld lies where others may make names"),
+        told.out().contains("LOCKDIR /run/lock/bkctld is in a directory to which others may write"),
         "{}",
         told.told()
     );

@@ -51,7 +51,7 @@ fn a_question_without_an_answer_is_a_no_that_names_force() {
     // The question ends its line, so that the answer's absence stands on one of its own.
     assert!(
         ran.err().ends_with(
-            "\nbkctld: jail 'a' is not deleted: no answer on standard input (--force asks nothing)\n"
+            "\nbkctld: jail 'a' is not deleted: no answer on standard input (--force skips the question)\n"
         ),
         "{}",
         ran.told()
@@ -59,7 +59,7 @@ fn a_question_without_an_answer_is_a_no_that_names_force() {
     server.bkctld(&["archive", "a"]).exits(101).warns("jail 'a' is not archived: no answer").warns("--force");
     // With `all` it is said once, and what was agreed to before is done.
     let ran = server.bkctld_reading(b"y\n", &["remove", "all"]).exits(101);
-    ran.warns("2 jails are not deleted: no answer on standard input (--force asks nothing)");
+    ran.warns("2 jails are not deleted: no answer on standard input (--force skips the question)");
     assert_eq!(server.bkctld(&["list"]).ok().lines(), ["b", "c"]);
     // On a terminal, an end of input is Ctrl-D.
     let mut asked = begin(&server, &["remove", "b"]);
@@ -235,7 +235,7 @@ fn what_an_old_jail_has_as_its_keys_is_not_opened() {
     on_terminal(&server, &["status", "old"])
         .exits(0)
         .shows("port            2300")
-        .shows("keys            cannot be told: the jail is of another format")
+        .shows("keys            unknown: the jail has another format")
         .shows("format version 1");
 }
 

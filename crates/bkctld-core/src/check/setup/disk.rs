@@ -49,7 +49,7 @@ fn mounted(partition: &Path) -> (Severity, String) {
         Ok((true, false)) => (Severity::Ok, format!("Backup disk '{shown}' is mounted and writable.")),
         Ok((true, true)) => (Severity::Critical, format!("Backup disk '{shown}' is read-only !")),
         Ok((false, _)) => (Severity::Critical, format!("Backup disk '{shown}' is not mounted !")),
-        Err(error) => (Severity::Critical, format!("Backup disk '{shown}' cannot be looked at: {error}")),
+        Err(error) => (Severity::Critical, format!("Backup disk '{shown}' cannot be examined: {error}")),
     }
 }
 

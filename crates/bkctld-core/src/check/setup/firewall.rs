@@ -24,16 +24,12 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) {
     match firewall::differences(settings) {
         Ok(differences) if differences.is_empty() => {
             if settings.firewall != Firewall::None {
-                parts.add(
-                    "firewall-rules",
-                    Severity::Ok,
-                    "the firewall's rules are those that the jails want.",
-                );
+                parts.add("firewall-rules", Severity::Ok, "the firewall's rules match the jails.");
             }
         }
         Ok(differences) => {
             let text = format!(
-                "the firewall's rules are not those that the jails want ('bkctld firewall all' writes them): {}",
+                "the firewall's rules do not match the jails ('bkctld firewall all' rewrites them): {}",
                 differences.join("; ")
             );
             parts.add("firewall-rules", Severity::Warning, text);

@@ -30,13 +30,13 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) -> bool {
 fn anyone_could_make(settings: &Settings) -> String {
     let dir = &settings.lock_dir;
     let todo = if dir == Path::new(lock_dir::PLACE) {
-        "'chmod go-w' the directory that it lies in".to_owned()
+        "'chmod go-w' its parent directory".to_owned()
     } else {
         let config = settings.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-        format!("delete LOCKDIR from {}: {} is the place without it", text::path(config), lock_dir::PLACE)
+        format!("delete LOCKDIR from {}: the default is {}", text::path(config), lock_dir::PLACE)
     };
     format!(
-        "LOCKDIR {} lies where others may make names: who does so first after a boot keeps bkctld from running ({todo})",
+        "LOCKDIR {} is in a directory to which others may write: whoever creates it after a boot can stop bkctld from running ({todo})",
         text::path(dir)
     )
 }

@@ -20,7 +20,7 @@ pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
         Err(error) => return parts.unknown("runtime", error),
     };
     if changed.is_empty() {
-        return parts.add("runtime", Severity::Ok, "the jails' programs are those of this server.");
+        return parts.add("runtime", Severity::Ok, "the programs of the jails match those of this server.");
     }
     let names: Vec<_> = changed
         .iter()
@@ -31,7 +31,7 @@ pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
     let more = changed.len().saturating_sub(names.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let text = format!(
-        "the server has other versions than the jails of {}{more} ('bkctld update all' takes them over)",
+        "the server and the jails have different versions of {}{more} ('bkctld update all' renews them)",
         names.join(", ")
     );
     parts.add("runtime", Severity::Warning, text);

@@ -8,7 +8,7 @@ pub(super) fn check(parts: &mut Parts) {
     let left: Vec<String> = sources::left().iter().map(|path| text::path(path).to_string()).collect();
     if !left.is_empty() {
         let text = format!(
-            "an original that was installed from sources is used before this program: move {} away (see docs/migration.md).",
+            "an original installed from sources is found before this program: move {} away (see docs/migration.md).",
             left.join(", ")
         );
         parts.add("sources", Severity::Warning, text);

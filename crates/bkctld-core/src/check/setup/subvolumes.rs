@@ -19,7 +19,7 @@ pub(super) fn nested(jails: &[Jail], parts: &mut Parts) {
         match count_nested(jail) {
             Ok(0) => {}
             Ok(count) => {
-                let text = format!("subvolumes nested in the jail, whose content no inc holds: {count}");
+                let text = format!("nested subvolumes in the jail, which incs do not contain: {count}");
                 parts.add_of_jail("subvolumes", Severity::Warning, jail, text);
             }
             Err(error) => parts.add_of_jail("subvolumes", Severity::Unknown, jail, error),

@@ -21,7 +21,7 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) {
             Ok(None) => {}
             Ok(Some(fault)) => {
                 let text = format!(
-                    "{name} {}: {fault}, who so decide what root does (make it root's, and 'chmod go-w' it)",
+                    "{name} {}: {fault}, who can so control what root does ('chown root' and 'chmod go-w' it)",
                     text::path(path)
                 );
                 parts.add("writable-by-others", Severity::Warning, text);

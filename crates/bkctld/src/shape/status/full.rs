@@ -56,8 +56,8 @@ fn state(status: &Status, expected: ExpectedState) -> String {
         }
         None => format!("off; 'bkctld start {}' starts it", status.name),
         Some(ServedBy::Bkctld) => "on".to_owned(),
-        Some(ServedBy::Nspawn) => "on, in a container of the shell program".to_owned(),
-        Some(ServedBy::Chroot) => "on, in a chroot of the shell program".to_owned(),
+        Some(ServedBy::Nspawn) => "on, in a container of the original".to_owned(),
+        Some(ServedBy::Chroot) => "on, in a chroot of the original".to_owned(),
     }
 }
 
@@ -71,7 +71,7 @@ fn addresses(status: &Status) -> String {
 
 fn keys(details: &Details, jail: &str) -> Vec<String> {
     match &details.keys {
-        Err(reason) => vec![format!("cannot be told: {reason}")],
+        Err(reason) => vec![format!("unknown: {reason}")],
         Ok(keys) if keys.is_empty() => {
             vec![format!("none, so nobody can log in: bkctld key {jail} FILE")]
         }

@@ -11,7 +11,7 @@ pub fn local(time: Timestamp, now: &Zoned) -> String {
 /// How long ago it was.
 pub fn ago(time: Timestamp, now: &Zoned) -> String {
     if time > now.timestamp() {
-        return "by a clock that was ahead".to_owned();
+        return "in the future, as its clock was ahead".to_owned();
     }
     match now.timestamp().duration_since(time).as_secs() {
         ..60 => "just now".to_owned(),

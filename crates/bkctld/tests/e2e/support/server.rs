@@ -301,7 +301,7 @@ impl Server {
         ));
         let pid: i32 = pid.parse().unwrap_or_else(|_| panic!("nothing listens on port {port}"));
         let found = self.processes().into_iter().find(|process| process.pid == pid);
-        found.unwrap_or_else(|| panic!("the listener {pid} is no process of bkctld"))
+        found.unwrap_or_else(|| panic!("the listener {pid} is not a process of bkctld"))
     }
 
     /// Demands that nothing runs for this server any more, zombies included.
