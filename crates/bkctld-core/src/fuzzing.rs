@@ -1,4 +1,4 @@
-//! What holds of every parser, whatever a client, a file or a node has written.
+//! The properties of every parser, for any input of a client, a file or a node.
 //!
 //! Each property lies beside its parser, in a module `properties`, because most parsers are private, and so
 //! is what their results are made of: to make them public for a fuzzer would be worse than this one
@@ -13,10 +13,10 @@ use crate::service::{original, state};
 use crate::{Jail, Settings};
 use crate::{check, client, config, firewall, inc, jail, retention, session, sizes, sync, text};
 
-/// Asserts, and so panics, where something does not hold of what is made of these bytes.
+/// Asserts the property for these bytes, and panics if it is false.
 pub type Property = fn(&[u8]);
 
-/// All of them, by the name of their directory in `fuzz/corpus`.
+/// All properties, by the name of their directory in `fuzz/corpus`.
 pub const PROPERTIES: &[(&str, Property)] = &[
     ("address", jail::address::properties::hold),
     ("authorized-keys", jail::authorized_keys::properties::hold),
@@ -90,7 +90,7 @@ fn made() -> Option<(tempfile::TempDir, Jail, Settings)> {
     Some((dir, jail, settings))
 }
 
-/// Writes a file that a parser reads by its place.
+/// Writes a file that a parser reads by its path.
 pub(crate) fn put(path: &Path, bytes: &[u8]) {
     let written = fs::write(path, bytes);
     assert!(written.is_ok(), "{}: {written:?}", path.display());

@@ -1,4 +1,4 @@
-//! What holds of what a session's programs and sshd say: see `bkctld_core::fuzzing`.
+//! The properties of parsers for the output of a session's programs and of sshd: see `bkctld_core::fuzzing`.
 
 use crate::session::{kind, login};
 

@@ -8,8 +8,8 @@
 //!       └ sshd …  the client's programs
 //! ```
 //!
-//! Each process notices the death of the one above it by a pipe or socket that closes, and ends
-//! what is below it; whichever is killed, nothing of a session is left.
+//! Each process notices the death of the one above it by a pipe or socket that closes, and ends the processes
+//! below it; whichever is killed, nothing of a session remains.
 #![forbid(unsafe_code)]
 
 mod bounds;

@@ -1,4 +1,4 @@
-//! What the shells offer for each kind of argument: the jails and incs that there are now.
+//! The completions for each kind of argument: the existing jails and incs.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -35,7 +35,7 @@ fn incs(jail: &str) -> Vec<String> {
     listed.unwrap_or_default().into_iter().map(|inc| format!("{jail}/{inc}")).collect()
 }
 
-/// Completes this one word, which stands for something.
+/// Completes one special word.
 pub fn word(word: &'static str) -> ArgValueCompleter {
     ArgValueCompleter::new(move |typed: &OsStr| beginning_with(typed, [word.to_owned()].into_iter()))
 }
@@ -45,8 +45,8 @@ fn names() -> impl Iterator<Item = String> {
     names.into_iter().map(|name: JailName| name.to_string())
 }
 
-/// The settings that the command will have: also those of a file that the words name. None where they
-/// cannot be read; completion is no place to say why.
+/// The settings that the command will have, including those of a file that the words name. None if they
+/// cannot be read, because a completion cannot report errors.
 fn settings() -> Option<Settings> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let named = words.windows(2).find(|pair| pair[0] == "--config").map(|pair| Path::new(&pair[1]));

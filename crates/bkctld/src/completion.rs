@@ -1,5 +1,5 @@
-//! Completion in the shells. Their scripts ask this program itself, so that they know the command line as
-//! it is, and the jails that there are now.
+//! Completion in the shells. Their scripts call this program, so that they know the current command line and
+//! the existing jails.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -11,8 +11,8 @@ use clap_complete::env::{Bash, Fish, Shells, Zsh};
 use crate::cli;
 use crate::exit::Exit;
 
-/// What asks for completion. `COMPLETE`, which is the library's own choice, may well be in an
-/// administrator's environment, and every command would then print a script instead of doing its work.
+/// The variable that requests a completion. The library's default, `COMPLETE`, may be in an administrator's
+/// environment, and every command would then print a script instead of running.
 const VARIABLE: &str = "_BKCTLD_COMPLETE";
 
 /// Completes, or prints the script for the shell that the variable names, if that is asked for.
@@ -35,8 +35,8 @@ pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
     }
 }
 
-/// The command line with its options hidden: those are offered only where a word begins with '-' or
-/// nothing else fits. Who looks for a jail would else have to find it among a dozen options.
+/// The command line with hidden options: they are offered only if a word begins with '-' or nothing else
+/// fits. Otherwise a jail would be hard to find among a dozen options.
 fn definition() -> clap::Command {
     let hidden = |argument: clap::Arg| {
         let option = !argument.is_positional();

@@ -4,10 +4,10 @@ use clap::{Arg, Command};
 
 use crate::commands;
 
-/// How the program is called.
+/// The usage of the program.
 pub const USAGE: &str = "bkctld [options] <command> [arguments]";
 
-/// How a command is called.
+/// The usage of a command.
 pub fn usage(command: &Command) -> String {
     format!("bkctld [options] {}", with_arguments(command))
 }
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// As it is before its own help replaces it.
+    /// The command line before its help is replaced.
     fn cli() -> Command {
         <commands::Command as clap::Subcommand>::augment_subcommands(Command::new("bkctld"))
     }

@@ -1,12 +1,12 @@
-//! The limit of open files. It holds for the whole process, in which several trees are walked at once; each
-//! walk keeps directories open, and the usual 1024 can be too few for all of them together.
+//! The limit of open files. It applies to the whole process, which walks several trees at once; each walk
+//! keeps directories open, and the usual 1024 can be too few for all of them together.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Far more than the walks take; where there is no limit, some programs close as many as there could be.
+/// Far more than the walks need. Without a limit, some programs would close every possible descriptor.
 const ENOUGH: u64 = 65_536;
 
-/// The soft limit that is wanted; none where the one that holds is enough.
+/// The soft limit to set; none if the present one suffices.
 fn raised(limit: &Rlimit) -> Option<u64> {
     let wanted = limit.maximum.map_or(ENOUGH, |hard| hard.min(ENOUGH));
     limit.current.is_some_and(|soft| soft < wanted).then_some(wanted)
@@ -28,7 +28,7 @@ pub fn room_for_trees() -> usize {
 fn raise() {
     let limit = getrlimit(Resource::Nofile);
     if let Some(current) = raised(&limit) {
-        // Where that is refused, a walk that runs short says so.
+        // If this is refused, a walk that runs out of descriptors reports it.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
     }
 }

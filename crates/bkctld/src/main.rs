@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use rustix::fs::Mode;
 
 fn main() -> ExitCode {
-    // Whatever root's own umask is, nothing becomes writable for others, not for a moment.
+    // Regardless of root's umask, no file may be writable for others, not even for a moment.
     let umask = rustix::process::umask(Mode::WGRP | Mode::WOTH);
     rustix::process::umask(umask | Mode::WGRP | Mode::WOTH);
     let arguments: Vec<OsString> = std::env::args_os().collect();

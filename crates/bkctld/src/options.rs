@@ -1,4 +1,4 @@
-//! How one run is wanted: the configuration, the environment and the command line, merged.
+//! The options of one run, merged from configuration, environment and command line.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::ui::Verbosity;
 /// The options of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Whether nothing is asked, and what is so already is no error.
+    /// Whether to skip confirmations, and to succeed if there is nothing to do.
     pub force: bool,
     /// Whether nothing is changed.
     pub dry_run: bool,
@@ -18,15 +18,15 @@ pub struct RunOptions {
     pub json: bool,
     /// Whether tables begin with the names of their columns.
     pub header: bool,
-    /// How much is said beside the answer.
+    /// The amount of messages beside the answer.
     pub verbosity: Verbosity,
 }
 
-/// The configuration in the file that the option or `BKCTLD_CONFIG` names, else in the usual place.
+/// Reads the configuration from the file named by the option or `BKCTLD_CONFIG`, or from the default path.
 pub fn read_configuration(file: Option<&Path>) -> Result<Configuration, Failure> {
     let from_environment =
         std::env::var_os("BKCTLD_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-    // Absolute, because a listener that is started with it has another working directory.
+    // Made absolute, because a listener that is started with it has another working directory.
     let file = file
         .map(Path::to_path_buf)
         .or(from_environment)

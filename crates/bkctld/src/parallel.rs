@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bkctld_core::JailName;
 
-/// What becomes of each jail, so many at once, in the order of the names.
+/// Runs an action for each jail, this many at once, and returns the results in the order of the names.
 pub fn for_each_name<T: Send>(
     names: &[JailName],
     at_once: usize,

@@ -6,12 +6,12 @@ use bkctld_core::client::ServerName;
 
 use crate::exit::Failure;
 
-/// This server's full name, which the resolver knows; the kernel's where it has none.
+/// This server's full name according to the resolver, or the kernel's name if there is none.
 pub fn read() -> Result<ServerName, Failure> {
     let full = Command::new("hostname").arg("--fqdn").output();
     let full = full.ok().filter(|output| output.status.success());
     let full = full.map(|output| String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned());
-    // A name that no other machine knows is worse than the short one.
+    // The short name is better than one that no other machine knows.
     let full = full.filter(|name| name != "localhost" && !name.starts_with("localhost."));
     let name = full.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
     name.parse().map_err(|error| {

@@ -1,5 +1,5 @@
-//! Wrong usage: what is wrong, what was perhaps meant, the usage, and where the help is. The help itself
-//! would bury that.
+//! Wrong usage: the mistake, the probable intention, the usage, and where to find the help. The help itself
+//! would bury the mistake.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use crate::help::{self, USAGE};
 
-/// The longest word that is repeated whole, in characters.
+/// The maximum length of a quoted word, in characters.
 const WORD: usize = 60;
 
 /// No command at all.
@@ -17,7 +17,7 @@ pub fn no_command() -> String {
     lines("no command given", None)
 }
 
-/// What to say of a command line that is not understood; `words` are its words behind the program's name.
+/// The message about a command line that cannot be parsed; `words` are its words after the program's name.
 pub fn explain(error: &Error, cli: &Command, words: &[OsString]) -> String {
     // Of a value of the wrong form the reason says it all.
     if error.kind() == ErrorKind::ValueValidation

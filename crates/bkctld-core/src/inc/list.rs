@@ -1,4 +1,4 @@
-//! Which incs there are.
+//! Lists incs.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -9,8 +9,8 @@ use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::jail::{Jail, JailName};
 
-/// The jail's incs, oldest first: the directories in `INCDIR/J` that have an inc's name. A jail
-/// without `INCDIR/J` has none.
+/// The jail's incs, oldest first: the directories in `INCDIR/J` whose name is that of an inc. Without
+/// `INCDIR/J`, a jail has none.
 pub fn list(jail: &Jail) -> Result<Vec<IncName>> {
     let mut names: Vec<IncName> = directories(jail.inc_dir())?
         .iter()
@@ -20,8 +20,8 @@ pub fn list(jail: &Jail) -> Result<Vec<IncName>> {
     Ok(names)
 }
 
-/// The jails that have a directory in `INCDIR`, sorted: archived ones too, and perhaps jails that
-/// are no more.
+/// The jails that have a directory in `INCDIR`, sorted, including archived ones and possibly jails that no
+/// longer exist.
 pub fn jails_with_incs(settings: &Settings) -> Result<Vec<JailName>> {
     let mut names: Vec<JailName> = directories(&settings.inc_dir)?
         .iter()
@@ -36,7 +36,7 @@ pub fn jails_with_incs(settings: &Settings) -> Result<Vec<JailName>> {
 fn directories(dir: &Path) -> Result<Vec<DirEntry>> {
     let mut found = Vec::new();
     for entry in entries(dir)? {
-        // Gone meanwhile, as by an `rm` beside us, is as if it had never been there.
+        // A directory that an `rm` deletes at the same time counts as missing.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             found.push(entry);
         }
@@ -44,7 +44,7 @@ fn directories(dir: &Path) -> Result<Vec<DirEntry>> {
     Ok(found)
 }
 
-/// What is in the directory; nothing where it is missing.
+/// The entries of the directory; none if it is missing.
 pub(super) fn entries(dir: &Path) -> Result<Vec<DirEntry>> {
     match fs::read_dir(dir).and_then(Iterator::collect) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! Making an inc.
+//! Makes an inc.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,22 +21,22 @@ use crate::file;
 use crate::jail::Jail;
 use crate::progress::Progress;
 
-/// What the caller knows and the domain does not ask for itself.
+/// Values from the caller, which the domain does not determine itself.
 pub struct MakeOptions<'a> {
-    /// How many threads work on it, where there is a tree to be walked.
+    /// The number of threads that build a tree.
     pub threads: NonZeroUsize,
-    /// The time; asked for at the begin and at the end.
+    /// The time, which is read at the start and at the end.
     pub now: &'a dyn Fn() -> Timestamp,
-    /// Whether a session of the jail is open; asked likewise.
+    /// Whether a session of the jail is open, which is also checked at the start and at the end.
     pub session_active: &'a dyn Fn() -> bool,
 }
 
-/// What became of the wish for an inc.
+/// The result of making an inc.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The inc is there now, and whole.
     Made(Made),
-    /// One of this name is there; nothing was done.
+    /// An inc of this name exists; nothing was done.
     AlreadyThere,
 }
 
@@ -45,15 +45,15 @@ pub enum Outcome {
 pub struct Made {
     /// The name that it has in `INCDIR/J`.
     pub name: IncName,
-    /// What is kept about it.
+    /// Its record.
     pub record: Record,
 }
 
 /// Makes the inc `name` of the jail: a snapshot where the jail is a btrfs subvolume and `INCDIR` is
 /// on the same file system, else a detached tree. The caller holds the jail's [`Jail::incs_lock`].
 ///
-/// What of the live tree vanished, changed or could not be read meanwhile is in the record's
-/// warnings. On an error nothing has the inc's name, and what was begun is removed.
+/// Files of the live tree that vanished, changed or could not be read are in the record's warnings. On an
+/// error, nothing has the inc's name, and the incomplete inc is deleted.
 pub fn make(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &Progress) -> Result<Outcome> {
     make_named(jail, name, options, progress).for_jail(jail.name())
 }
@@ -71,7 +71,7 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
         Err(error) => return Err(error).context("cannot look at", &path),
     }
     let mut warnings = Vec::new();
-    // What cannot be removed is no reason to make no inc.
+    // Remains that cannot be deleted must not prevent an inc.
     if let Err(error) = clear_leftovers(jail, options.threads, &Progress::default()) {
         warnings.push(format!("what an earlier run left is still there: {error}"));
     }
@@ -102,7 +102,7 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
 /// reach, as faithfully as an inc is, and syncs it. Gives back what the copy lacks, and why.
 ///
 /// # Errors
-/// No room for it, told before anything is copied; a disk that becomes full or fails.
+/// Too little space, reported before anything is copied; a disk that becomes full or fails.
 pub fn copy_whole(
     jail: &Jail,
     new: OwnedFd,
@@ -132,7 +132,7 @@ fn snapshot(
         Err(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => return Ok(false),
         Err(error) => return Err(error).context("cannot create snapshot", path),
     }
-    // From here on the inc is there.
+    // The inc exists from here on.
     match btrfs::children(live).context("cannot list the subvolumes of", path) {
         Ok(nested) if nested.is_empty() => {}
         Ok(nested) => warnings.push(format!(

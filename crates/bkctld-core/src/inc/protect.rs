@@ -1,4 +1,4 @@
-//! Making snapshots writable, and read-only again.
+//! Makes snapshots writable, and read-only again.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub enum Protection {
     NoSnapshot,
 }
 
-/// Whether the inc can be changed now; `None` where there is none of this name.
+/// Whether the inc can be changed now; `None` if it does not exist.
 pub fn protection(jail: &Jail, name: IncName) -> Result<Option<Protection>> {
     let path = jail.inc_dir().join(name.to_string());
     let Some(inc) = open(jail, name).context("cannot open", &path)? else {

@@ -1,5 +1,5 @@
-//! How long each run of `inc` took: the files `DATADIR/time-inc_YYYY-MM-DD-HH`, which
-//! `check-setup` and the administrator's own scripts read.
+//! The duration of each run of `inc`: the files `DATADIR/time-inc_YYYY-MM-DD-HH`, which `check-setup` and the
+//! administrator's own scripts read.
 
 use std::fmt::Display;
 use std::fs::{self, DirEntry, OpenOptions};
@@ -66,12 +66,12 @@ impl TimeFile {
     }
 }
 
-/// What is known of one run.
+/// The times of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedRun {
     /// The hour in which it began.
     pub run: IncName,
-    /// How long it took; none where it has not come to its end.
+    /// Its duration; none if it has not finished.
     pub took: Option<Duration>,
 }
 

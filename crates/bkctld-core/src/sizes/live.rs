@@ -22,17 +22,17 @@ use crate::jail::Jail;
 use crate::progress::Progress;
 use crate::session;
 
-/// What was found, and what the jail looked like to the kernel just before.
+/// The result, with the state of the jail in the kernel just before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Live {
     pub(super) tree: TreeSize,
     pub(super) walked: Timestamp,
     seen: Option<Seen>,
-    /// The checksum of the jail's trail, where there is one.
+    /// The checksum of the jail's trail, if there is one.
     trail: Option<String>,
 }
 
-/// As long as this is the same, so is the tree.
+/// A state of the kernel: while it is the same, the tree is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Seen {
@@ -81,13 +81,13 @@ pub(super) fn measure(
     Ok(Live { tree, walked: options.now, seen, trail })
 }
 
-/// What the jail looks like now; none where no later look could tell whether it has changed.
+/// The present state of the jail; none if a later state could not show whether it has changed.
 fn look(jail: &Jail, top: &OwnedFd, volume: &Volume) -> Result<Option<Seen>> {
     let stat = fstat(top).context("cannot look at", jail.dir())?;
     let inode = Inode::from_stat(&stat).number;
     if btrfs::is_btrfs(top).context("cannot look at", jail.dir())? {
         let subvolume = btrfs::subvolume(top).context("cannot look at", jail.dir())?;
-        // One nested in it changes without it.
+        // A nested subvolume changes without the jail's own.
         let nested = btrfs::children(top).context("cannot look at", jail.dir())?;
         let seen = Seen::Subvolume { id: subvolume.id, generation: subvolume.generation, inode };
         return Ok(nested.is_empty().then_some(seen));

@@ -1,4 +1,4 @@
-//! What the incs of a jail share, where incs are trees of hard links and clones.
+//! The data that the incs of a jail share, if incs are trees of hard links and clones.
 //!
 //! A file is in the incs from its first to its last without a gap: an inc takes what is unchanged from the
 //! inc before it, or clones it from the live data, where it has been since. So it is enough to know of each

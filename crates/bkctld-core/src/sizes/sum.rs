@@ -1,4 +1,4 @@
-//! Adding up what a tree takes.
+//! Adds up the size of a tree.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -16,10 +16,10 @@ use super::trail::Trail;
 use crate::progress::Progress;
 use crate::text;
 
-/// How many problems of one tree are told.
+/// The maximum number of problems that are reported for one tree.
 const PROBLEMS: usize = 10;
 
-/// Which inodes are listed one by one, because they may be met again.
+/// The inodes that are listed individually, because they may occur again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listed {
     /// Those that have several names.

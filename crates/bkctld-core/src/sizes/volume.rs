@@ -1,4 +1,4 @@
-//! What a file system tells of changes in it: how much of it is in use.
+//! Recognizes changes of a file system by the amount of used space.
 //!
 //! Nobody can make a file larger or smaller without a change in the number of blocks or inodes in use,
 //! unless another one changes by the same amount the other way. So where both numbers are as they were
@@ -25,7 +25,7 @@ const LEN: usize = 64;
 /// (ZFS, network file systems) that is not known, and on btrfs a small file takes no block of its own.
 const EXACT: [Kind; 2] = [Kind::EXT4, Kind::XFS];
 
-/// What is in use of a file system.
+/// The used space of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     /// Its [`Kind::number`].

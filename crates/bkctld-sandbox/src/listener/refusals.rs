@@ -1,4 +1,4 @@
-//! Clients that get no session: what they are told, and how little of the logs they take.
+//! Clients that get no session: their messages, and their small share of the logs.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,17 +11,17 @@ use rustix::io::Errno;
 
 use crate::session::disconnect;
 
-/// How long a refused client may take to read why.
+/// The time that a refused client gets to read the reason.
 const LINGER: Duration = Duration::from_secs(2);
-/// How many of them are waited for; more are cut off at once.
+/// The maximum number of clients to wait for; further ones are disconnected at once.
 const LINGERING: usize = 16;
-/// How long refused connections may be missing in the count.
+/// The maximum delay before refused connections are counted.
 const COUNT_AFTER: Duration = Duration::from_secs(1);
 
 /// The clients that are being refused at this moment, and how many were.
 #[derive(Debug)]
 pub(crate) struct Refusals {
-    /// Clients that have not read why yet.
+    /// Clients that have not read the reason yet.
     lingering: Vec<Lingering>,
     /// How many have lingered so far.
     numbered: u64,
@@ -40,7 +40,7 @@ struct Lingering {
     until: Instant,
 }
 
-/// Refused connections that are not in the count yet.
+/// Refused connections that have not been counted yet.
 #[derive(Clone, Copy, Debug)]
 struct Uncounted {
     number: u64,
@@ -53,11 +53,11 @@ impl Refusals {
         Refusals { lingering: Vec::new(), numbered: 0, uncounted: None, lines: LineBudget::new(now) }
     }
 
-    /// Tells the client why, and does not wait for it.
+    /// Sends the reason to the client, without waiting for it.
     pub(crate) fn tell(&mut self, socket: OwnedFd, why: &str, now: Instant) {
         disconnect(socket.as_fd(), why);
-        // Closing while the client's words are unread would reset the connection, and the client
-        // might lose what it was told.
+        // Closing the connection while data of the client is unread would reset it, and the client might lose
+        // the message.
         if self.lingering.len() < LINGERING && rustix::io::ioctl_fionbio(&socket, true).is_ok() {
             self.numbered += 1;
             let client = RefusedClient(self.numbered);
@@ -65,8 +65,8 @@ impl Refusals {
         }
     }
 
-    /// Counts one, and says whether a line about it belongs in the logs; then how many had none since the
-    /// last.
+    /// Counts a connection, and returns whether it gets a line in the logs, with the number of lines omitted
+    /// since the last.
     pub(crate) fn note(&mut self, source: IpAddr, now: Instant) -> Option<u64> {
         let uncounted = self.uncounted.get_or_insert(Uncounted {
             number: 0,
@@ -78,15 +78,15 @@ impl Refusals {
         self.lines.admit(now)
     }
 
-    /// Whether another line that connections can cause belongs in the logs; likewise.
+    /// Whether another line that connections can cause is logged; likewise.
     pub(crate) fn admit_line(&mut self, now: Instant) -> Option<u64> {
         self.lines.admit(now)
     }
 
-    /// Writes the count, if it is time or there will be no other.
+    /// Writes the count, if it is time or this is the last chance.
     pub(crate) fn count(&mut self, jail: &Jail, now: Option<Instant>) {
         if let Some(due) = self.uncounted.take_if(|due| now.is_none_or(|now| now >= due.due)) {
-            // A state directory that cannot be written has been told of, and refusing goes on.
+            // A state directory that cannot be written has been reported, and refusing goes on.
             let _ = session::count_refused(jail, due.number, Timestamp::now(), due.last_source);
         }
     }
@@ -95,7 +95,7 @@ impl Refusals {
         self.lingering.is_empty() && self.uncounted.is_none()
     }
 
-    /// When something has to be done for one of them.
+    /// The next time at which something must be done.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let lingering = self.lingering.iter().map(|one| one.until);
         lingering.chain(self.uncounted.map(|uncounted| uncounted.due)).min()
@@ -122,22 +122,22 @@ impl Refusals {
     }
 }
 
-/// Reads away what the client has sent; true once it has closed.
+/// Discards the client's data; returns true once it has closed.
 fn is_gone(socket: &OwnedFd) -> bool {
     let mut buffer = [0; 4096];
     !matches!(rustix::io::read(socket, &mut buffer), Ok(1..) | Err(Errno::AGAIN | Errno::INTR))
 }
 
-/// How many lines there may be at once.
+/// The maximum number of lines at once.
 const BURST: u32 = 10;
-/// After so long there may be one more.
+/// The time after which one more is allowed.
 const EACH: Duration = Duration::from_secs(60);
 
-/// Few lines about many connections: whoever may connect may do so often.
+/// A limit on log lines: anybody who may connect may do so often.
 #[derive(Debug)]
 struct LineBudget {
     left: u32,
-    /// Since when another one is on its way.
+    /// The time since which the next line accrues.
     since: Instant,
     left_out: u64,
 }
@@ -147,7 +147,7 @@ impl LineBudget {
         LineBudget { left: BURST, since: now, left_out: 0 }
     }
 
-    /// Whether one may be written now; then how many were left out since the last.
+    /// Whether a line may be written now; if so, the number of lines omitted since the last.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let more = now.duration_since(self.since).as_secs() / EACH.as_secs();
         if more > 0 {

@@ -1,4 +1,4 @@
-//! Process 1 of a sandbox: makes it from inside, starts sshd in it, reaps what is orphaned, and ends
+//! Process 1 of a sandbox: it completes the sandbox from inside, starts sshd in it, reaps orphans, and ends
 //! everything when sshd or the monitor is gone.
 
 use std::ffi::OsString;
@@ -58,13 +58,13 @@ pub(super) struct Belongings {
     pub(super) log: OwnedFd,
 }
 
-/// How long programs have to end when sshd has, so that rsync clears its temporary files away.
+/// The time that programs get to end after sshd, so that rsync deletes its temporary files.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// None is written with that little, and a handler of core files (a `core_pattern` that begins with `|`), which
 /// would be started as root on the server, is not: 0 stops files only, 1 stops the handler too.
 const CORE_BYTES: u64 = 1;
-/// Sessions go before anything else of the server when memory runs out.
+/// When memory runs out, sessions are killed before anything else on the server.
 const OOM_SCORE: &str = "500";
 
 /// Runs init; returns its exit code.
@@ -86,7 +86,7 @@ pub(super) fn run(blueprint: &Blueprint<'_>, belongings: Belongings) -> i32 {
 fn make_sandbox(blueprint: &Blueprint<'_>, trees: Trees, link: &Link) -> Result<(SignalFd, File)> {
     let Blueprint { served: ServedJail { jail, .. }, isolation, ids, bounds, .. } = blueprint;
     let children = SignalFd::new(&[Signal::CHILD]).step("signals")?;
-    // Else the client's files would get the modes that suit whoever has started the jail.
+    // Otherwise the umask of whoever started the jail would change the modes of the client's files.
     umask(Mode::from_raw_mode(0o022));
     // Not fatal: a server in a container may not allow it.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
@@ -122,7 +122,7 @@ fn enter_namespaces(jail: &Jail) -> Result<()> {
     rustix::system::sethostname(jail.name().as_str().as_bytes()).step("host name")
 }
 
-/// What a session may do: keep files as any user, and what sshd needs to log somebody in.
+/// The capabilities of a session: those to store files as any user, and those that sshd needs for a login.
 const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::DAC_READ_SEARCH)
@@ -174,8 +174,8 @@ fn give_up_power(isolation: Isolation, ids: Option<&IdRange>, bounds: &Bounds) -
     seccomp::install(&filter::confinement(isolation)).step("seccomp")
 }
 
-/// The child that becomes sshd. Only this one is watched: were init watched too and its monitor
-/// dead, nobody would let init exit.
+/// The child that becomes sshd. Only this one is watched: if init were watched too and its monitor died,
+/// nobody would let init exit.
 fn start_sshd(link: &Link, socket: OwnedFd, log: OwnedFd, arguments: &[OsString]) -> i32 {
     let become_sshd = || -> Result<std::io::Error> {
         let _ = setsid();
@@ -218,7 +218,7 @@ fn watch(link: &Link, children: &SignalFd, sshd: Pid) -> i32 {
                 Event::Child => while let Ok(Some(_)) = children.next() {},
                 Event::Monitor => match link.receive() {
                     Ok(Some(Message::Stop)) => ask_to_end(&mut deadline),
-                    // The monitor is gone: so is everything here, by the kernel, once init is.
+                    // The monitor is gone: the kernel kills everything here once init exits.
                     _ => return 0,
                 },
             }

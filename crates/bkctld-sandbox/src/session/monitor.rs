@@ -18,7 +18,7 @@ use crate::sandbox::link::Message;
 use crate::sandbox::log_lines::LogLines;
 use crate::wait::{self, Happened};
 
-/// How long a session has to end when it is asked to: more than init gives its programs.
+/// The time that a session gets to end when it is asked to: more than init gives its programs.
 const GRACE: Duration = Duration::from_secs(7);
 
 /// What a monitor waits for.
@@ -131,7 +131,7 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// Reads what there is; false at the end.
+    /// Reads the available data; false at the end.
     fn read_log(&mut self, log: BorrowedFd<'_>, lines: &mut LogLines) -> bool {
         let mut buffer = [0; 4096];
         // Bounded, so that a flood does not keep the monitor from everything else.

@@ -1,4 +1,4 @@
-//! `check-canary`: whether the last push of each client is of today.
+//! `check-canary`: checks that each client has pushed today.
 
 use bkctld_core::check;
 use clap::Args;

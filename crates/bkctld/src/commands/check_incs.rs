@@ -1,4 +1,4 @@
-//! `check-incs`: the incs that are missing.
+//! `check-incs`: lists missing incs.
 
 use bkctld_core::check::{self, Expected, Severity};
 use clap::{Args, ValueEnum};
@@ -31,7 +31,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let report = check::of_all(&context.settings, |names| {
         check::incs(&context.settings, names, &context.now, expected)
     });
-    // What a cron job mails when it throws standard output away.
+    // The lines that cron mails if a job discards standard output.
     for finding in report.findings().iter().filter(|finding| finding.severity != Severity::Ok) {
         match &finding.jail {
             Some(jail) => context.ui.error_line(format_args!("ERROR: {jail} : {}", finding.text())),

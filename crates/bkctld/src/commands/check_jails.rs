@@ -1,4 +1,4 @@
-//! `check-jails`: how long each jail's client has been silent.
+//! `check-jails`: checks how long ago each jail's client logged in.
 
 use bkctld_core::check;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `check-setup`: whether the server is set up as backups need it.
+//! `check-setup`: checks whether the server is ready for backups.
 
 use bkctld_core::check;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! What the checks have in common.
+//! The common part of the checks.
 
 use bkctld_core::check::Report;
 use clap::Args;
@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::shape::check::Findings;
 
-// No doc comment: it would take the place of the help of each check.
+// No doc comment, because it would replace the help of each check.
 #[derive(Args)]
 pub struct Output {
     /// Add performance data for graphs to the first line

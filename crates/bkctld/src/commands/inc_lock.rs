@@ -1,4 +1,4 @@
-//! `inc-lock`: incs that nobody can change.
+//! `inc-lock`: makes incs read-only.
 
 use clap::Args;
 

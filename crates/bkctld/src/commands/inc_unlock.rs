@@ -1,4 +1,4 @@
-//! `inc-unlock`: incs that root can change.
+//! `inc-unlock`: makes incs writable for root.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `is-on`: an exit code for scripts.
+//! `is-on`: tells scripts by its exit code whether a jail is on.
 
 use bkctld_core::{Jail, JailName, service};
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `jail-version`: the format of the jail on disk.
+//! `jail-version`: shows the format of a jail on disk.
 
 use bkctld_core::{Jail, JailName};
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `list`: the names of all jails.
+//! `list`: prints the names of all jails.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `log`: what sshd said of a jail's sessions, newest first.
+//! `log`: prints sshd's messages about a jail's sessions, newest first.
 
 use bkctld_core::{Jail, JailName, session};
 use clap::Args;

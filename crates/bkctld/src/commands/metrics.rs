@@ -1,4 +1,4 @@
-//! `metrics`: what Prometheus and Munin ask for.
+//! `metrics`: prints metrics for Prometheus and Munin.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::shape::metrics::Families;
 
-/// node_exporter is no root, and reads the file.
+/// node_exporter does not run as root, and must be able to read the file.
 const MODE: u32 = 0o644;
 
 /// Print metrics for Prometheus, or write them to a file
@@ -30,7 +30,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     }
     let families = Families { metrics: metrics.families };
     match arguments.file {
-        // The numbers are whole at any moment: the collector may read while this is written.
+        // The file must be complete at any moment, because the collector may read while it is written.
         Some(path) if !context.options.dry_run => {
             file::replace_with(&path, MODE, families.text().as_bytes(), Sync::Later)?;
         }

@@ -55,12 +55,12 @@ macro_rules! commands {
             /// The groups of the help, each with the names of its commands.
             pub const GROUPS: &[(&str, &[&str])] = &[$(($group, &[$($name),+]),)+];
 
-            /// Its name.
+            /// The name of the command.
             pub fn name(&self) -> &'static str {
                 match self { $($(Command::$variant(_) => $name,)+)+ }
             }
 
-            /// Runs it.
+            /// Runs the command.
             pub fn run(self, context: &Context) -> Result<Exit, Failure> {
                 match self { $($(Command::$variant(arguments) => $module::run(context, arguments),)+)+ }
             }

@@ -1,4 +1,4 @@
-//! `report`: every jail with its state, its policy and the incs that are on disk.
+//! `report`: shows every jail with its state, its policy and its incs.
 
 use bkctld_core::overview::Overview;
 use bkctld_core::{Jail, inc, jail};

@@ -1,4 +1,4 @@
-//! What is asked before something that cannot be taken back.
+//! Questions before irreversible actions.
 
 use bkctld_core::JailName;
 use serde::Serialize;
@@ -10,17 +10,17 @@ use crate::ui::question::Answer;
 
 /// What is asked before something that cannot be taken back.
 pub struct Question<'a> {
-    /// What is to be done with the jail; its past form has a `d` more.
+    /// The verb of the action; its past form has an additional `d`.
     pub verb: &'a str,
-    /// What goes with the jail, as it follows its name.
+    /// The text after the jail's name: the things that are deleted with it.
     pub with: &'a dyn Fn(&JailName) -> String,
-    /// What a question mark is answered with.
+    /// The explanation that a question mark prints.
     pub explanation: &'a str,
 }
 
 impl Context {
-    /// As [`Context::for_each`], for what cannot be taken back: asks for each jail first, unless forced.
-    /// Where the answer is no, nothing is done about that jail; where there is none, about no further jail.
+    /// Like [`Context::for_each`], for irreversible actions: asks for each jail first, unless forced. If the
+    /// answer is no, that jail is skipped; without an answer, all further jails are skipped.
     pub fn for_each_agreed<D: Serialize + Send>(
         &self,
         names: &[JailName],

@@ -1,4 +1,4 @@
-//! Columns padded with blanks, as scripts cut them apart.
+//! Columns padded with blanks, which scripts can split.
 
 use bkctld_core::text;
 
@@ -34,7 +34,7 @@ pub fn aligned(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// How wide the cell is when it is shown.
+/// The displayed width of the cell.
 fn wide(cell: &str) -> usize {
     text::printable(cell.as_bytes()).chars().count()
 }

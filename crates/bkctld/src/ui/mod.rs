@@ -1,6 +1,6 @@
-//! Everything that the program prints goes through here: results to standard output, messages to
-//! standard error, both without panicking when the reader has gone away. Messages go to the server's
-//! log too, whatever the terminal is told.
+//! Everything that the program prints goes through here: results to standard output, messages to standard
+//! error, both without panicking when the reader has gone. Messages also go to the server's log, regardless
+//! of the verbosity of the terminal.
 
 pub mod progress;
 pub mod question;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::log::Log;
 use progress::Drawn;
 
-/// How much is said.
+/// The verbosity of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Only errors.
@@ -26,7 +26,7 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// The terminal, as a command sees it.
+/// The terminal of a command.
 #[derive(Debug)]
 pub struct Ui {
     verbosity: Verbosity,
@@ -71,14 +71,14 @@ impl Ui {
         self.terminal && self.read_by_a_person() && self.verbosity > Verbosity::Quiet
     }
 
-    /// A line of the result.
+    /// Prints a line of the result.
     pub fn line(&self, text: impl Display) {
         self.text(format_args!("{text}\n"));
     }
 
-    /// A piece of the result, as it is.
+    /// Prints a part of the result verbatim.
     pub fn text(&self, text: impl Display) {
-        // A closed pipe is no error: whoever reads has what they wanted.
+        // A closed pipe is not an error: the reader has read enough.
         self.drawn.beside(|| {
             let _ = write!(io::stdout(), "{text}");
         });
@@ -92,7 +92,7 @@ impl Ui {
         });
     }
 
-    /// The result as one JSON document.
+    /// Prints the result as one JSON document.
     pub fn document(&self, document: &impl Serialize) {
         match serde_json::to_string(document) {
             Ok(text) => self.line(text),
@@ -100,24 +100,24 @@ impl Ui {
         }
     }
 
-    /// Something went wrong.
+    /// Reports an error.
     pub fn error(&self, text: impl Display) {
         self.to_log(Severity::Error, &text);
         self.show_error(text);
     }
 
-    /// A line of standard error in a form that scripts know.
+    /// Prints a line of standard error in a form that scripts know.
     pub fn error_line(&self, text: impl Display) {
         self.drawn.beside(|| say(text));
     }
 
-    /// Something is not as it should be.
+    /// Reports a warning.
     pub fn warning(&self, text: impl Display) {
         self.to_log(Severity::Warning, &text);
         self.show_warning(text);
     }
 
-    /// Something was done or left.
+    /// Reports a change, or that nothing was changed.
     pub fn notice(&self, text: impl Display) {
         self.to_log(Severity::Info, &text);
         self.show_notice(text);
@@ -129,24 +129,24 @@ impl Ui {
         }
     }
 
-    /// An error, on the terminal only.
+    /// Reports an error on the terminal only.
     pub fn show_error(&self, text: impl Display) {
         self.say(format_args!("bkctld: {text}"));
     }
 
-    /// A warning, on the terminal only.
+    /// Reports a warning on the terminal only.
     pub fn show_warning(&self, text: impl Display) {
         if self.verbosity >= Verbosity::Normal {
             self.say(format_args!("bkctld: warning: {text}"));
         }
     }
 
-    /// What comes next, if [`Ui::guides`].
+    /// Prints the next steps, if [`Ui::guides`].
     pub fn guide(&self, text: impl Display) {
         self.say(text);
     }
 
-    /// A notice, on the terminal only. Not said to cron, which would mail it.
+    /// Reports a notice on the terminal only, and not to cron, which would mail it.
     pub fn show_notice(&self, text: impl Display) {
         if self.verbosity == Verbosity::Verbose || (self.terminal && self.verbosity == Verbosity::Normal) {
             self.say(format_args!("bkctld: {text}"));

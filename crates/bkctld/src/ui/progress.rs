@@ -1,6 +1,5 @@
-//! The line at the bottom of a terminal while something takes long: which jail, how many files,
-//! how fast, how long still. It is gone when that is done, and is not there at all for what is done at
-//! once or for nothing.
+//! The line at the bottom of a terminal during long work: which jail, how many files, how fast, how much time
+//! is left. It disappears at the end, and is not shown for work that is done at once.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +13,7 @@ use super::Ui;
 
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// What is done sooner than this has no line.
+/// Shorter work has no line.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The line that is on the terminal now.

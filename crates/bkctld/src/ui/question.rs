@@ -1,17 +1,17 @@
-//! Questions that are answered with yes or no.
+//! Yes-or-no questions.
 
 use std::io::{self, BufRead, Write};
 
 use super::{Ui, say};
 
-/// What was answered.
+/// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Go on.
+    /// Yes: continue.
     Yes,
-    /// Leave it.
+    /// No: skip it.
     No,
-    /// Nothing: standard input is at its end, as without an administrator.
+    /// No answer: standard input is at its end.
     Missing,
 }
 

@@ -1,4 +1,4 @@
-//! The backup partition: mounted, writable, not full.
+//! Checks that the backup partition is mounted, writable and not full.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::{file, text};
 pub(super) fn check(settings: &Settings, parts: &mut Parts) {
     let partition = &settings.backup_partition;
     let dirs = [&settings.jail_dir, &settings.inc_dir];
-    // Where none of them is below it, it is the default of a setting that means nothing here.
+    // If no directory is below it, `BACKUP_PARTITION` is only a default without meaning here.
     if dirs.iter().any(|dir| dir.starts_with(partition)) {
         let (severity, text) = mounted(partition);
         let disk = &settings.backup_disk;
@@ -30,7 +30,8 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) {
     }
     fill(settings, &settings.jail_dir, "", parts);
     let device = |dir: &Path| stat(dir).map(|meta| meta.st_dev).ok();
-    // What is not there is told elsewhere, or will be made. Two subvolumes of one btrfs are told twice.
+    // Another check reports missing directories, or they will be made. Two subvolumes of one btrfs are
+    // reported twice.
     if device(&settings.inc_dir).is_some_and(|of_incs| Some(of_incs) != device(&settings.jail_dir)) {
         fill(settings, &settings.inc_dir, "_incs", parts);
     }
@@ -40,8 +41,8 @@ fn mounted(partition: &Path) -> (Severity, String) {
     let shown = text::path(partition);
     let found = || -> io::Result<(bool, bool)> {
         let mounted = file::is_mount_point(partition)?;
-        // The flags of the mount and those of the file system, which the kernel makes read-only by
-        // itself when it finds it damaged.
+        // Both the flags of the mount and those of the file system, which the kernel makes read-only when it
+        // finds damage.
         let read_only = statvfs(partition)?.f_flag.contains(StatVfsMountFlags::RDONLY);
         Ok((mounted, read_only))
     };
@@ -53,7 +54,7 @@ fn mounted(partition: &Path) -> (Severity, String) {
     }
 }
 
-/// How full the file system is, as `df` tells it: what root alone may use counts as used.
+/// The used space of the file system, as `df` calculates it: space reserved for root counts as used.
 fn fill(settings: &Settings, dir: &Path, suffix: &str, parts: &mut Parts) {
     let Ok(of) = statvfs(dir) else { return };
     let thresholds = settings.check_thresholds;
@@ -74,7 +75,7 @@ fn fill(settings: &Settings, dir: &Path, suffix: &str, parts: &mut Parts) {
             thresholds,
         });
     }
-    // That there are enough is worth no line of its own.
+    // Enough inodes are not worth a line.
     if judge(inodes, thresholds) != Severity::Ok {
         let text = format!("{shown} uses {inodes}% of its inodes ({warning}/{critical}).");
         parts.add("inodes", judge(inodes, thresholds), text);
@@ -90,7 +91,7 @@ fn judge(used: u64, (warning, critical): (u64, u64)) -> Severity {
     }
 }
 
-/// Rounded up, as `df` does.
+/// The percentage, rounded up like `df` does.
 fn percent(used: u64, available: u64) -> u64 {
     let all = u128::from(used) + u128::from(available);
     (u128::from(used) * 100).div_ceil(all.max(1)) as u64

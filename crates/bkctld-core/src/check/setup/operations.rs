@@ -1,4 +1,4 @@
-//! The runs of `inc` and `rm`: not beside one another now, and not too long in the last days.
+//! Checks that `inc` and `rm` do not run at the same time, and that recent runs did not take too long.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::inc::{TimedRun, timed_runs};
 use crate::operation::Operation;
 
-/// How far back the times of runs are looked at.
+/// The number of past days whose runs are checked.
 const DAYS: i64 = 10;
 
 pub(super) fn check(settings: &Settings, now: &Zoned, locks: bool, parts: &mut Parts) {
@@ -68,7 +68,7 @@ fn times(settings: &Settings, runs: &[TimedRun], parts: &mut Parts) {
             thresholds: (u64::from(warning) * 3600, u64::from(critical) * 3600),
         });
     }
-    // One may be running.
+    // One of them may still be running.
     match runs.iter().filter(|run| run.took.is_none()).count() {
         0 | 1 => parts.add("inc-unfinished", Severity::Ok, "No more than one inc is unfinished."),
         unfinished => parts.add(

@@ -1,4 +1,4 @@
-//! Whether there is room for a copy of everything, asked before it is begun.
+//! Checks whether there is enough space for a copy of everything, before it is begun.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,14 +12,14 @@ use bkctld_tree::stat::{Inode, disk_bytes, file_type, names};
 use bkctld_tree::{Name, Visitor, open_file, walk};
 use rustix::fs::{FileType, Mode, OFlags, fstatvfs, ioctl_ficlone, openat};
 
-/// What the question came to.
+/// The result of the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
-    /// There is room, or none is needed because the file system clones.
+    /// There is enough space, or none is needed because the file system clones.
     Enough,
-    /// There is not; in bytes.
+    /// There is not enough space; in bytes.
     Missing {
-        /// What the copy would take.
+        /// The size of the copy.
         needed: u64,
         /// What is free where it would lie.
         free: u64,
@@ -96,9 +96,9 @@ impl Visitor for Sum<'_> {
 }
 
 impl Sum<'_> {
-    /// Whether this live file can be cloned to where the inc will be.
+    /// Whether this live file can be cloned to the inc's directory.
     fn probe(&self, found: &Name<'_>) -> bool {
-        // A file without a name: nothing is left, whatever happens.
+        // A file without a name, so that nothing remains, whatever happens.
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let Ok(target) = openat(self.new, c".", flags, Mode::RUSR | Mode::WUSR) else { return false };
         open_file(found.dir, found.name).is_ok_and(|source| ioctl_ficlone(&target, &source).is_ok())

@@ -1,11 +1,11 @@
-//! What an inc lacks, collected by the threads that make it.
+//! The warnings of an inc, collected by the threads that make it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many are kept: a client can cause as many as it likes.
 const KEPT: usize = 50;
-/// How many directories are named that changed meanwhile.
+/// The number of changed directories that are named.
 const NAMED: usize = 3;
 /// The most characters of a path that are shown.
 const PATH: usize = 300;

@@ -1,4 +1,4 @@
-//! What holds of every record of an inc.
+//! Properties of every record of an inc.
 
 use super::*;
 use crate::fuzzing::{put, with_jail};

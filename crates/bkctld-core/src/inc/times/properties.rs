@@ -1,4 +1,4 @@
-//! What holds of every file of a run's times.
+//! Properties of every file of a run's times.
 
 use super::*;
 use crate::fuzzing::{put, with_jail};

@@ -1,4 +1,4 @@
-//! What holds of every cache of sizes.
+//! Properties of every cache of sizes.
 
 use super::*;
 use crate::fuzzing::{put, with_jail};

@@ -1,4 +1,4 @@
-//! What holds of every file of an inc's files.
+//! Properties of every file of an inc's files.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What holds of every trail.
+//! Properties of every trail.
 
 use super::*;
 use crate::fuzzing::{put, with_jail};

@@ -1,4 +1,4 @@
-//! What holds of everything that a node may say.
+//! Properties of every answer of a node.
 
 use super::*;
 use crate::fuzzing::assert_shown;

@@ -1,4 +1,4 @@
-//! What holds of everything that rsync may say of a node.
+//! Properties of every output of rsync.
 
 use super::*;
 use crate::fuzzing::assert_shown;

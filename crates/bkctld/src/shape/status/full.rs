@@ -11,10 +11,10 @@ use jiff::Zoned;
 
 use super::{Status, session};
 
-/// So many of a list are shown; of the rest, how many there are.
+/// The maximum number of list items to show; further ones are only counted.
 const MOST: usize = 5;
 
-/// The lines that a person reads. Whatever a client may have written is escaped.
+/// The lines for a person. Text of a client is escaped.
 pub fn lines(status: &Status, details: &Details, now: &Zoned) -> Vec<String> {
     let mut shown = vec![format!("jail {}", status.name)];
     let mut add = |label: &str, values: Vec<String>| {
@@ -119,7 +119,7 @@ fn next_expiry(expiry: &Expiry) -> String {
     }
 }
 
-/// The first ones, and how many more there are.
+/// The first items, and the number of further ones.
 fn some_of(mut all: Vec<String>) -> Vec<String> {
     if all.len() > MOST + 1 {
         let more = all.len() - MOST;

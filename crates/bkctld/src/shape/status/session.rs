@@ -6,17 +6,17 @@ use jiff::Zoned;
 
 use super::time::{ago, local, span};
 
-/// The longest command line of a client that is repeated whole, in characters.
+/// The maximum length of a client's command line, in characters.
 const COMMAND: usize = 60;
 
-/// A session that goes on.
+/// An active session.
 pub fn running(record: &SessionRecord, now: &Zoned) -> String {
     let who = if record.key.is_some() { doing(record) } else { "not logged in".to_owned() };
     let began = local(record.begin, now);
     format!("for {}, since {began}, from {}: {who}", span(record.begin, now.timestamp()), record.source)
 }
 
-/// A session that has ended.
+/// A finished session.
 pub fn finished(record: &SessionRecord, now: &Zoned) -> String {
     let end = record.end.unwrap_or(record.begin);
     let mut line = format!("{}, {}, from {}", local(record.begin, now), ago(end, now), record.source);

@@ -1,4 +1,4 @@
-//! Times as a person speaks of them.
+//! Times in the words of a person.
 
 use bkctld_core::text;
 use jiff::{Timestamp, Zoned};
@@ -8,7 +8,7 @@ pub fn local(time: Timestamp, now: &Zoned) -> String {
     time.to_zoned(now.time_zone().clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// How long ago it was.
+/// The time since then.
 pub fn ago(time: Timestamp, now: &Zoned) -> String {
     if time > now.timestamp() {
         return "in the future, as its clock was ahead".to_owned();
@@ -19,7 +19,7 @@ pub fn ago(time: Timestamp, now: &Zoned) -> String {
     }
 }
 
-/// How long it is from one to the other, in the unit in which one speaks of it.
+/// The time between two moments, in a suitable unit.
 pub fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
     let (number, unit) = match seconds {
