@@ -37,6 +37,7 @@ pub mod systemctl;
 pub mod template;
 pub mod text;
 pub mod tree;
+pub mod watch;
 
 pub use bkctld_tree::Turns;
 pub use config::Settings;

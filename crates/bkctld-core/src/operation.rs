@@ -11,20 +11,20 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::lock::Lock;
 
-/// A kind of operation.
+/// A kind of operation that monitoring watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// `inc`.
+    /// Incs are made.
     Inc,
-    /// `rm`.
+    /// Incs that expire are deleted.
     Rm,
 }
 
 impl Operation {
-    /// All kinds.
+    /// All kinds, in the order of their names.
     pub const ALL: [Operation; 2] = [Operation::Inc, Operation::Rm];
 
-    /// The command's name.
+    /// The name of the command, and of its slots.
     pub fn name(self) -> &'static str {
         match self {
             Operation::Inc => "inc",

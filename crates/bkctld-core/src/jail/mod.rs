@@ -90,6 +90,16 @@ impl Jail {
         if jail.exists() { Ok(jail) } else { Err(Error::no_such_jail(&jail.name)) }
     }
 
+    /// The same, of the format that this program acts on.
+    ///
+    /// # Errors
+    /// [`NoSuchJail`](crate::ErrorKind::NoSuchJail); [`WrongFormat`](crate::ErrorKind::WrongFormat).
+    pub fn open_current(settings: &Settings, name: &JailName) -> Result<Jail> {
+        let jail = Jail::open(settings, name.clone())?;
+        jail.require_current_format()?;
+        Ok(jail)
+    }
+
     /// Whether the jail's directory is there.
     pub fn exists(&self) -> bool {
         // `symlink_metadata`: a link in JAILDIR is no jail.

@@ -14,13 +14,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::Serialize;
 
-use super::{hidden, rename};
+use super::hidden::jails_with;
+use super::rename::intent::forget as forget_rename;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
 use crate::jail::{self, Jail, JailName, layout};
 use crate::progress::Progress;
-use crate::{file, inc, text, tree};
+use crate::service::{self, SavedService};
+use crate::watch::{Watch, lock_config, lock_incs};
+use crate::{Turns, file, inc, session, text, tree};
 
 /// What the name of an original begins with whose copy is whole.
 const ARCHIVED: &str = ".archived-";
@@ -31,7 +34,7 @@ const COPY: &str = ".archive-";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
-    /// By a rename.
+    /// By a rename, as `ARCHIVESDIR` is on the same file system.
     Moved,
     /// By a copy, as `ARCHIVESDIR` is on another file system.
     Copied,
@@ -43,13 +46,59 @@ pub enum Way {
 #[derive(Debug)]
 pub struct Archive {
     jail: Jail,
-    /// How it gets there.
+    /// By which of the ways it gets there, as far as can be known before it is tried.
     pub way: Way,
 }
 
 /// The jails that an interrupted run has left without a name.
 pub(super) fn unfinished(settings: &Settings) -> Result<Vec<JailName>> {
-    hidden(settings, ARCHIVED)
+    jails_with(settings, ARCHIVED)
+}
+
+/// What archiving a jail did.
+#[derive(Debug)]
+pub struct Archived {
+    /// `ARCHIVESDIR/J`.
+    pub place: PathBuf,
+    /// By which of the ways it got there.
+    pub way: Way,
+    /// How many sessions of clients ended by it.
+    pub sessions_ended: usize,
+}
+
+/// Stops the jail's service and moves the jail to the archive, or finishes what an interrupted run has left.
+///
+/// # Errors
+/// As [`Archive::plan`]. Where something fails before the jail is in the archive, it is where it was, and on if it
+/// was; else the error says that the same command finishes it.
+pub fn run(
+    settings: &Settings,
+    name: &JailName,
+    turns: &Turns,
+    progress: &Progress,
+    watch: &dyn Watch,
+) -> Result<Archived> {
+    // What cannot be done is said at once, and not after another command has finished.
+    let jail = Archive::plan(settings, name)?.jail;
+    let _config = lock_config(&jail, watch)?;
+    // An inc of what is being moved would not be whole.
+    let _incs = lock_incs(&jail, watch)?;
+    let planned = Archive::plan(settings, name)?;
+    let place = jail.archive().to_path_buf();
+    if planned.way == Way::Finished {
+        // A jail that has this name now is another one: its service is left as it is.
+        planned.finish()?;
+        return Ok(Archived { place, way: Way::Finished, sessions_ended: 0 });
+    }
+    let sessions_ended = session::active(&jail)?.len();
+    let saved = service::save(settings, &jail)?;
+    if planned.way == Way::Copied {
+        watch.copying();
+    }
+    let way = service::stop_for_good(settings, &jail)
+        .and_then(|()| turns.take_part(|| planned.move_out(settings, progress)))
+        .map_err(|error| planned.undo(settings, saved, error))?;
+    Ok(Archived { place, way, sessions_ended })
 }
 
 impl Archive {
@@ -89,9 +138,9 @@ impl Archive {
         &self.jail
     }
 
-    /// Does it, and tells how. The caller holds the jail's locks and has stopped it. On an error before the jail is in
-    /// the archive it is where it was, whole, and nothing of a copy is left.
-    pub fn carry_out(&self, settings: &Settings, threads: NonZeroUsize, progress: &Progress) -> Result<Way> {
+    /// Moves the jail, and says how. On an error before the jail is in the archive it is where it was, whole, and
+    /// nothing of a copy is left.
+    pub(super) fn move_out(&self, settings: &Settings, progress: &Progress) -> Result<Way> {
         file::make_private_dir(&settings.archives_dir, 0o700)?;
         self.jail.close_to_others()?;
         if self.way == Way::Moved {
@@ -101,34 +150,45 @@ impl Archive {
                 moved => return moved.map(|()| Way::Moved),
             }
         }
-        if self.way != Way::Finished {
-            self.copy(threads, progress)?;
-            self.leave(settings, &aside(&self.jail))?;
-        }
+        self.copy(progress)?;
+        self.leave(settings, &aside(&self.jail))?;
         self.finish()?;
-        Ok(if self.way == Way::Finished { Way::Finished } else { Way::Copied })
+        Ok(Way::Copied)
+    }
+
+    /// What to say of a jail that could not be archived, with its service as it was if the jail is where it was.
+    fn undo(&self, settings: &Settings, saved: SavedService, error: Error) -> Error {
+        let name = self.jail.name();
+        if !self.jail.exists() {
+            return error.also(format!("'bkctld archive {name}' again finishes it"));
+        }
+        match service::restore(settings, &self.jail, saved) {
+            Ok(()) => error,
+            Err(second) => error.also(format!("and jail '{name}' is off: {second}")),
+        }
     }
 
     /// Takes the jail out of `JAILDIR`, and its rules out of the firewall.
     fn leave(&self, settings: &Settings, to: &Path) -> Result<()> {
         firewall::change(settings, &Change::forget(self.jail.name()), |_| {
-            rename::forget(&self.jail)?;
+            forget_rename(&self.jail)?;
             file::rename(self.jail.dir(), to)
         })
     }
 
-    fn copy(&self, threads: NonZeroUsize, progress: &Progress) -> Result<()> {
+    fn copy(&self, progress: &Progress) -> Result<()> {
         let path = copy_of(&self.jail);
         tree::delete(&path)?;
         layout::make_top(&path)?;
-        self.copy_to(&path, threads, progress).inspect_err(|_| {
+        self.copy_to(&path, progress).inspect_err(|_| {
             // The first error tells more than what clearing up might add to it.
             let _ = tree::delete(&path);
         })
     }
 
-    fn copy_to(&self, path: &Path, threads: NonZeroUsize, progress: &Progress) -> Result<()> {
+    fn copy_to(&self, path: &Path, progress: &Progress) -> Result<()> {
         let new = OwnedFd::from(File::open(path).context("cannot open", path)?);
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let lacks = inc::copy_whole(&self.jail, new, path, threads, progress)?;
         // An inc that lacks something is better than none. Here the original would be deleted.
         let Some(first) = lacks.first() else { return Ok(()) };

@@ -4,18 +4,21 @@
 //! Each step is whole or not done, and what is left to do is told by what lies where, so an
 //! interrupted conversion is finished by another one. The `version` file comes last.
 
+mod was_on;
+
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
+use self::was_on::WasOn;
 use super::create;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
 use crate::file::{self, Sync};
-use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, Lookup, OLD_DATA, ROOTFS, layout};
+use crate::jail::{ClientFile, DATA, FORMAT_VERSION, Jail, JailName, Lookup, OLD_DATA, ROOTFS, layout};
 use crate::runtime::RuntimeStore;
-use crate::service::original::chroot;
+use crate::service::{self, original::chroot};
+use crate::watch::{Watch, lock_config, lock_incs};
 use crate::{text, tree};
 
 /// What moves, and where to. All else at the jail's top stays, as the original left it there.
@@ -29,16 +32,93 @@ const DELETIONS: [&str; 8] = ["bin", "lib", "lib64", "usr", "run", "dev", "proc"
 const DIRECTORIES: [&str; 8] =
     [ROOTFS, "etc", "etc/ssh", "root", "root/.ssh", "rootfs/etc/ssh", "rootfs/root/.ssh", "var"];
 
-/// One step of a conversion.
+/// What asking for a conversion comes to.
+#[derive(Debug)]
+pub enum ConversionPlan {
+    /// The jail is converted; what is left is to start it, since it was on before.
+    Start,
+    /// The jail's files move, and the original's go.
+    Convert {
+        /// The steps that no earlier run has taken, in their order.
+        steps: Vec<ConversionStep>,
+        /// Whether the jail is on: its sessions are ended, and it is started again.
+        is_on: bool,
+    },
+}
+
+/// Looks what a conversion of the jail comes to. Nothing is done yet.
+///
+/// # Errors
+/// [`WrongFormat`](crate::ErrorKind::WrongFormat) where the jail has another format than the first; else what must not
+/// be there, or must not be a link, named before anything is touched.
+pub fn plan(jail: &Jail) -> Result<ConversionPlan> {
+    if !jail.has_old_layout() && WasOn::note_of(jail).is_noted() {
+        return Ok(ConversionPlan::Start);
+    }
+    Ok(ConversionPlan::Convert { steps: Conversion::plan(jail)?.steps, is_on: service::is_on(jail)? })
+}
+
+/// Converts the jail in place, its service stopped meanwhile, and says whether it is on again.
+///
+/// # Errors
+/// As [`plan`]. Where a step fails the jail is off, which the error says if it was on.
+pub fn run(settings: &Settings, name: &JailName, watch: &dyn Watch) -> Result<bool> {
+    let jail = Jail::open(settings, name.clone())?;
+    let _config = lock_config(&jail, watch)?;
+    let _incs = lock_incs(&jail, watch)?;
+    // Again, as another conversion may just have ended.
+    let jail = Jail::open(settings, name.clone())?;
+    let was_on = WasOn::note_of(&jail);
+    // One that was interrupted when only the start was left is finished, too.
+    if jail.has_old_layout() || !was_on.is_noted() {
+        stop_and_convert(settings, &jail, &was_on)?;
+    }
+    if !was_on.is_noted() {
+        return Ok(false);
+    }
+    let started = start_again(settings, &Jail::open(settings, name.clone())?);
+    was_on.forget()?;
+    started.map_err(|error| {
+        Error::service(format!("jail '{name}' has version 2 now, but does not start: {error}"))
+    })?;
+    Ok(true)
+}
+
+fn stop_and_convert(settings: &Settings, jail: &Jail, was_on: &WasOn) -> Result<()> {
+    Conversion::plan(jail)?;
+    // What may be missing on the server is missed before anything is stopped or moved.
+    RuntimeStore::ready(settings)?;
+    if service::is_on(jail)? {
+        was_on.note()?;
+    }
+    service::stop(settings, jail)?;
+    // Once more: until here the client could change what is looked at.
+    let converted = Conversion::plan(jail).and_then(|plan| plan.carry_out(settings));
+    converted.map_err(|error| {
+        if !was_on.is_noted() {
+            return error;
+        }
+        let next = "the jail is off now: when that is mended, run convert-v2 again";
+        error.also(next)
+    })
+}
+
+/// A run that was killed may have left a supervisor that is about to start the listener: it is ended
+/// first, so that this one hears what its own start says.
+fn start_again(settings: &Settings, jail: &Jail) -> Result<()> {
+    if jail.is_listening()? { Ok(()) } else { service::restart(settings, jail) }
+}
+
+/// One step of a conversion: whole, or not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversionStep {
     /// The directory of the root file system.
     MakeRoot,
     /// A directory gets its new place.
     Move {
-        /// Below the jail's directory.
+        /// Its place in the first format, below the jail's directory.
         from: &'static str,
-        /// Likewise.
+        /// Its place in the second, below the same.
         to: &'static str,
     },
     /// Something that the original made goes.
@@ -63,18 +143,14 @@ impl fmt::Display for ConversionStep {
 
 /// What is left to do to convert a jail.
 #[derive(Clone, Debug)]
-pub struct Conversion {
+struct Conversion {
     jail: Jail,
     steps: Vec<ConversionStep>,
 }
 
 impl Conversion {
-    /// Looks at what lies where.
-    ///
-    /// # Errors
-    /// [`WrongFormat`](crate::ErrorKind::WrongFormat) where the jail has another format than the first; else what must not
-    /// be there, or must not be a link, named before anything is touched.
-    pub fn plan(jail: &Jail) -> Result<Conversion> {
+    /// Looks where the jail's files lie, and so which steps are left.
+    fn plan(jail: &Jail) -> Result<Conversion> {
         if !jail.has_old_layout() {
             let found = jail.format_version()?;
             return Err(Error::wrong_format(jail.name(), &found, 1));
@@ -83,13 +159,8 @@ impl Conversion {
         Ok(Conversion { jail: jail.clone(), steps })
     }
 
-    /// The steps, in their order.
-    pub fn steps(&self) -> &[ConversionStep] {
-        &self.steps
-    }
-
-    /// Converts the jail. The caller holds its locks and has stopped it.
-    pub fn carry_out(&self, settings: &Settings) -> Result<()> {
+    /// Takes the steps, of a jail that is stopped.
+    fn carry_out(&self, settings: &Settings) -> Result<()> {
         self.steps.iter().try_for_each(|step| self.take(step, settings)).for_jail(self.jail.name())
     }
 
@@ -201,39 +272,6 @@ fn files(jail: &Jail) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-/// That a jail was on when its conversion began: kept outside of the jail until it is on again, as
-/// the one who remembers may be killed.
-#[derive(Debug)]
-pub struct WasOn(PathBuf);
-
-impl WasOn {
-    /// The note of the jail.
-    pub fn of(jail: &Jail) -> WasOn {
-        WasOn(jail.state_dir().join("on-before-conversion"))
-    }
-
-    /// Whether there is one.
-    pub fn is_noted(&self) -> bool {
-        self.0.exists()
-    }
-
-    /// Makes it.
-    pub fn note(&self) -> Result<()> {
-        if let Some(dir) = self.0.parent() {
-            file::make_private_dir(dir, 0o700)?;
-        }
-        file::replace(&self.0, 0o600, b"")
-    }
-
-    /// Deletes it.
-    pub fn forget(&self) -> Result<()> {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            deleted => deleted.context("cannot delete", &self.0),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,16 +6,18 @@ use std::process::{Child, Stdio};
 
 use bkctld_sys::process::die_with_the_caller;
 
+use super::unfinished::unfinished;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::file::Sync;
 use crate::firewall::{self, Change, JailRules};
-use crate::jail::{FORMAT_VERSION, Jail, Port, Ports, SshdConfig, layout};
+use crate::jail::{FORMAT_VERSION, Jail, JailName, Port, Ports, SshdConfig, layout};
 use crate::program::SSH_KEYGEN;
 use crate::runtime::{self, RuntimeStore};
 use crate::template::Template;
 use crate::tree;
+use crate::watch::{Watch, lock_config};
 
 /// The files of a jail's root that are as their templates are.
 const ROOT_FILES: [(Template, &str, u32); 3] = [
@@ -27,16 +29,33 @@ const ROOT_FILES: [(Template, &str, u32); 3] = [
 /// Where the built-in and the original's template have the SFTP server.
 const SFTP_SERVER_OF_TEMPLATES: &str = "/usr/lib/openssh/sftp-server";
 
-/// Creates the jail and returns its port. The caller holds the jail's configuration lock. What an
-/// earlier, interrupted run left is cleared first; until the last step there is no jail.
-pub fn create(settings: &Settings, jail: &Jail) -> Result<Port> {
+/// Looks which port a new jail of this name would have. Nothing is done yet.
+///
+/// # Errors
+/// [`JailExists`](crate::ErrorKind::JailExists).
+pub fn plan(settings: &Settings, name: &JailName) -> Result<Port> {
+    if Jail::new(settings, name.clone()).exists() {
+        return Err(Error::jail_exists(name));
+    }
+    settings.check_dirs()?;
+    Ports::lock(settings)?.next_free()
+}
+
+/// Creates the jail and returns its port. What an earlier, interrupted run left is cleared first; until the last
+/// step there is no jail.
+///
+/// # Errors
+/// [`JailExists`](crate::ErrorKind::JailExists); what an unfinished command still has to move to that name.
+pub fn run(settings: &Settings, name: &JailName, watch: &dyn Watch) -> Result<Port> {
+    let jail = &Jail::new(settings, name.clone());
+    let _lock = lock_config(jail, watch)?;
     if jail.exists() {
         return Err(Error::jail_exists(jail.name()));
     }
     for missing in settings.check_dirs()? {
         file::make_private_dir(missing, 0o700)?;
     }
-    if let Some(unfinished) = super::unfinished(settings)?.into_iter().find(|one| one.jail == *jail.name()) {
+    if let Some(unfinished) = unfinished(settings)?.into_iter().find(|one| one.jail == *jail.name()) {
         return Err(Error::refused(format!("what is left of a jail '{}' is still to be moved", jail.name()))
             .with_hint(format!("run '{}' again first", unfinished.command)));
     }

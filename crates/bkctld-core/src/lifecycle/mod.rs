@@ -1,50 +1,28 @@
-//! What becomes of jails: made, removed, renamed, archived, brought up from the first format.
+//! What becomes of jails: made, removed, renamed, archived, updated, brought up from the first format; and who
+//! reaches them. One file for each: its `run` is the whole of it, as a list of steps with the locks, the stop of the service and what is undone
+//! where a step fails; its `plan` is what `--dry-run` shows.
 //!
 //! Each of these is done so that an interruption leaves the old state, the new one, or something that
 //! the same command recognises and finishes.
 
-mod archive;
-mod convert;
-mod create;
-mod remove;
-mod rename;
+pub mod access;
+pub mod archive;
+pub mod convert;
+pub mod create;
+mod hidden;
+pub mod remove;
+pub mod rename;
+mod unfinished;
+pub mod update;
 mod upgrade;
 
-pub use archive::{Archive, Way};
-pub use convert::{Conversion, ConversionStep, WasOn};
-pub use create::create;
-pub use remove::{clear_leftovers, remove};
-pub use rename::{Rename, Step, What};
+pub use unfinished::{Unfinished, unfinished};
 pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 
 use std::path::Path;
 
-use crate::config::Settings;
-use crate::error::{IoContext, Result};
+use crate::error::Result;
 use crate::file;
-use crate::jail::JailName;
-
-/// What the name of a jail on its way out begins with.
-const REMOVING: &str = ".remove-";
-
-/// Something that was interrupted half way and waits for being asked for again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfinished {
-    /// The jail's name before.
-    pub jail: JailName,
-    /// What finishes it.
-    pub command: String,
-}
-
-/// What interrupted commands have left half way.
-pub fn unfinished(settings: &Settings) -> Result<Vec<Unfinished>> {
-    let mut found = rename::unfinished(settings)?;
-    found.extend(archive::unfinished(settings)?.into_iter().map(|jail| {
-        let command = format!("bkctld archive {jail}");
-        Unfinished { jail, command }
-    }));
-    Ok(found)
-}
 
 /// Whether what is at the old place of a jail's policy is one. `CONFDIR/x.d` is the directory of jail `x`,
 /// and the old place of a jail named `x.d`: what is there tells whose it is.
@@ -57,14 +35,5 @@ fn is_configuration(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// The jails for which there is a hidden name in `JAILDIR` with this prefix, sorted.
-fn hidden(settings: &Settings, prefix: &str) -> Result<Vec<JailName>> {
-    let dir = &settings.jail_dir;
-    let mut names: Vec<JailName> = Vec::new();
-    for entry in std::fs::read_dir(dir).context("cannot read JAILDIR", dir)? {
-        let name = entry.context("cannot read JAILDIR", dir)?.file_name();
-        names.extend(name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse().ok()));
-    }
-    names.sort();
-    Ok(names)
-}
+#[cfg(test)]
+mod tests;

@@ -5,22 +5,36 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{REMOVING, is_configuration, is_policy, rename};
+use super::rename::intent::forget as forget_rename;
+use super::{is_configuration, is_policy};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::firewall::{self, Change};
 use crate::jail::{Jail, JailName, MAKING};
 use crate::lock::Lock;
-use crate::tree;
+use crate::service;
+use crate::watch::{Watch, lock_config, lock_incs};
+use crate::{Turns, tree};
 
-/// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:
-/// a run that is interrupted leaves a jail that is still listed, so that it can be run again. The
-/// caller holds the jail's locks and has stopped it.
+/// What the name of a jail on its way out begins with.
+const REMOVING: &str = ".remove-";
+
+/// Stops the jail's service and deletes the jail with all that belongs to it.
 ///
 /// # Errors
-/// [`NoSuchJail`](crate::ErrorKind::NoSuchJail), where another command has archived or renamed it while the caller waited for
-/// its locks: the incs of an archived jail stay.
-pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
+/// [`NoSuchJail`](crate::ErrorKind::NoSuchJail), also where another command has archived or renamed it while this one waited for its locks:
+/// the incs of an archived jail stay.
+pub fn run(settings: &Settings, name: &JailName, turns: &Turns, watch: &dyn Watch) -> Result<()> {
+    let jail = Jail::open(settings, name.clone())?;
+    let _config = lock_config(&jail, watch)?;
+    service::stop_for_good(settings, &jail)?;
+    let _incs = lock_incs(&jail, watch)?;
+    turns.take_part(|| delete(settings, &jail))
+}
+
+/// Deletes the jail's incs, configuration, records and firewall rules, and last the jail itself:
+/// a run that is interrupted leaves a jail that is still listed, so that it can be run again.
+pub(super) fn delete(settings: &Settings, jail: &Jail) -> Result<()> {
     if !jail.exists() {
         return Err(Error::no_such_jail(jail.name()));
     }
@@ -35,7 +49,7 @@ pub fn remove(settings: &Settings, jail: &Jail) -> Result<()> {
         fs::remove_file(legacy).context("cannot delete", legacy)?;
     }
     tree::delete(jail.state_dir())?;
-    rename::forget(jail)?;
+    forget_rename(jail)?;
     renamed_away(jail.dir(), |from, to| {
         firewall::change(settings, &Change::forget(jail.name()), |_| rename_if_there(from, to))
     })
@@ -102,14 +116,14 @@ mod tests {
         make(&short);
         fs::create_dir_all(&settings.conf_dir).unwrap();
         fs::write(long.legacy_policy(), "+%Y-%m-%d.-0day\n").unwrap();
-        remove(&settings, &short).unwrap();
+        delete(&settings, &short).unwrap();
         assert!(long.legacy_policy().is_file());
         fs::remove_file(long.legacy_policy()).unwrap();
         // And the other way round, through a link.
         make(&long);
         fs::create_dir_all(dir.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink("../elsewhere", short.conf_dir()).unwrap();
-        remove(&settings, &long).unwrap();
+        delete(&settings, &long).unwrap();
         assert!(short.conf_dir().is_dir());
     }
 }

@@ -6,25 +6,26 @@
 //! for the same rename again. In between, the jail has no policy under its new name, and its incs none
 //! under the old one: `inc` makes none of it, and `rm` deletes none.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+pub(super) mod intent;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Unfinished, hidden, is_configuration, is_policy};
+use self::intent::{Intent, forget};
+use super::{is_configuration, is_policy};
 use crate::config::Settings;
 use crate::error::{Error, IoContext, Result};
 use crate::file;
 use crate::firewall::{self, Change, JailRules};
 use crate::jail::{Jail, JailName};
-use crate::service::SavedService;
-use crate::{text, tree};
-
-/// What the file in `JAILDIR` that says what is meant begins with; the old name follows. No jail has
-/// such a name.
-const INTENT: &str = ".rename-";
+use crate::lock::Lock;
+use crate::service::{self, SavedService};
+use crate::watch::{Watch, lock_config, lock_incs};
+use crate::{session, text, tree};
 
 /// A rename as it will be done: the value that `--dry-run` and JSON show.
 #[derive(Debug)]
@@ -40,18 +41,18 @@ pub struct Rename {
 /// One thing that gets another name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// What it is.
-    pub what: What,
-    /// Where it is.
+    /// Which of the jail's belongings.
+    pub what: Belonging,
+    /// Its path as long as it has the old name.
     pub from: PathBuf,
-    /// Where it will be.
+    /// Its path under the new name.
     pub to: PathBuf,
 }
 
 /// What belongs to a jail and bears its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum Belonging {
     /// `JAILDIR/J`.
     Jail,
     /// `INCDIR/J`: as a whole, since btrfs moves no read-only snapshot to another directory.
@@ -68,71 +69,59 @@ impl Step {
     /// Whether there is such a thing under that name, and not something of another jail's.
     fn finds(&self, path: &Path) -> Result<bool> {
         match self.what {
-            What::Configuration => Ok(is_configuration(path)),
-            What::Policy => is_policy(path),
-            What::Jail | What::Incs | What::Records => file::exists(path),
+            Belonging::Configuration => Ok(is_configuration(path)),
+            Belonging::Policy => is_policy(path),
+            Belonging::Jail | Belonging::Incs | Belonging::Records => file::exists(path),
         }
     }
 }
 
-/// The file's content.
-#[derive(Debug, Serialize, Deserialize)]
-struct Intent {
-    to: String,
-    service: SavedService,
+/// A rename that is done.
+#[derive(Debug)]
+pub struct Renamed {
+    /// The steps that were taken.
+    pub rename: Rename,
+    /// How many sessions of clients ended by it.
+    pub sessions_ended: usize,
 }
 
-/// What interrupted renames have left half way.
-pub(super) fn unfinished(settings: &Settings) -> Result<Vec<Unfinished>> {
-    let mut found = Vec::new();
-    for from in hidden(settings, INTENT)? {
-        if let Some(intent) = Intent::read(&Jail::new(settings, from.clone()))? {
-            let command = format!("bkctld rename {from} {}", text::printable(intent.to.as_bytes()));
-            found.push(Unfinished { jail: from, command });
-        }
-    }
-    Ok(found)
+/// Renames the jail with all that belongs to it. Its service is stopped, and is under the new name what it was.
+///
+/// # Errors
+/// As [`Rename::plan`]. Where something fails before the jail has its new name, the service is what it was; later
+/// on, the error says that the same rename finishes it.
+pub fn run(settings: &Settings, from: &JailName, to: &JailName, watch: &dyn Watch) -> Result<Renamed> {
+    // What cannot be done is said at once, and not after another command has finished.
+    Rename::plan(settings, from, to)?;
+    let _locks = lock_both(settings, [from, to], watch)?;
+    let rename = Rename::plan(settings, from, to)?;
+    let saved = service::save(settings, rename.from())?.or(rename.interrupted.unwrap_or_default());
+    let sessions_ended = rename.sessions()?;
+    rename.begin(saved)?;
+    rename.stop_and_carry_out(settings).map_err(|error| rename.undo(settings, saved, error))?;
+    let restored = service::restore(settings, rename.to(), saved);
+    forget(rename.from())?;
+    restored.map_err(|error| {
+        Error::service(format!("jail '{from}' is renamed to '{to}', but is off: {error}"))
+    })?;
+    Ok(Renamed { rename, sessions_ended })
 }
 
-impl Intent {
-    fn path(from: &Jail) -> PathBuf {
-        from.dir().with_file_name(format!("{INTENT}{}", from.name()))
-    }
-
-    fn read(from: &Jail) -> Result<Option<Intent>> {
-        let path = Intent::path(from);
-        let Some(content) = file::read_if_there(&path)? else { return Ok(None) };
-        match serde_json::from_slice(&content) {
-            Ok(intent) => Ok(Some(intent)),
-            // The run was interrupted while it wrote this, before anything else.
-            Err(_) if from.exists() => Ok(None),
-            Err(error) => Err(Error::bad_file(&path, "does not say what was to be renamed")
-                .because(error)
-                .with_hint("look at the jails and delete it")),
-        }
-    }
-
-    /// In place, not beside it and renamed: what an interruption leaves is overwritten by the next run
-    /// under the same name, and one that is not whole says that nothing has happened yet.
-    fn write(&self, from: &Jail) -> Result<()> {
-        let path = Intent::path(from);
-        let write = || -> io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        };
-        write().context("cannot write", &path).inspect_err(|_| {
-            // Not to be found by the next run, which would begin anew all the same.
-            let _ = fs::remove_file(&path);
-        })?;
-        file::sync_dir_of(&path)
-    }
+/// Both names' locks, in the same order whichever of the two is the new one; those of the incs before
+/// the service stops, as an inc may take long.
+fn lock_both(settings: &Settings, mut names: [&JailName; 2], watch: &dyn Watch) -> Result<[Lock; 4]> {
+    names.sort();
+    let [first, second] = names.map(|name| Jail::new(settings, name.clone()));
+    Ok([
+        lock_config(&first, watch)?,
+        lock_config(&second, watch)?,
+        lock_incs(&first, watch)?,
+        lock_incs(&second, watch)?,
+    ])
 }
 
 impl Rename {
-    /// What a rename comes to. Nothing is done yet. The caller holds the locks of both names.
+    /// What a rename comes to. Nothing is done yet.
     ///
     /// # Errors
     /// [`NoSuchJail`](crate::ErrorKind::NoSuchJail); [`TargetExists`](crate::ErrorKind::TargetExists) for a jail, incs or configuration of the new
@@ -177,6 +166,11 @@ impl Rename {
         &self.to
     }
 
+    /// How many sessions of clients the rename ends.
+    pub fn sessions(&self) -> Result<usize> {
+        Ok(session::active(&self.from)?.len())
+    }
+
     fn candidates(&self) -> [Step; 5] {
         let step = |what, of: fn(&Jail) -> &Path| Step {
             what,
@@ -184,15 +178,15 @@ impl Rename {
             to: of(&self.to).to_path_buf(),
         };
         [
-            step(What::Jail, Jail::dir),
-            step(What::Incs, Jail::inc_dir),
-            step(What::Records, Jail::state_dir),
-            step(What::Configuration, Jail::conf_dir),
-            step(What::Policy, Jail::legacy_policy),
+            step(Belonging::Jail, Jail::dir),
+            step(Belonging::Incs, Jail::inc_dir),
+            step(Belonging::Records, Jail::state_dir),
+            step(Belonging::Configuration, Jail::conf_dir),
+            step(Belonging::Policy, Jail::legacy_policy),
         ]
     }
 
-    /// The steps from the beginning.
+    /// All steps, where no earlier run has taken any.
     fn all(&self) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for step in self.candidates() {
@@ -200,10 +194,10 @@ impl Rename {
             // Whatever is in the way of something; else only what would become the jail's.
             let taken = if moves { file::exists(&step.to)? } else { step.finds(&step.to)? };
             // Records of a name that no jail has are of one that was archived or taken away by hand.
-            if step.what != What::Records && taken {
+            if step.what != Belonging::Records && taken {
                 let what = match step.what {
-                    What::Jail => "jail",
-                    What::Incs => "incs",
+                    Belonging::Jail => "jail",
+                    Belonging::Incs => "incs",
                     _ => "configuration",
                 };
                 return Err(Error::target_exists(what, &step.to));
@@ -223,7 +217,8 @@ impl Rename {
                 continue;
             }
             // A policy's link is made anew before the old one goes; records may be new ones.
-            let may_be_there = matches!(step.what, What::Policy | What::Records) && step.finds(&step.to)?;
+            let may_be_there =
+                matches!(step.what, Belonging::Policy | Belonging::Records) && step.finds(&step.to)?;
             if file::exists(&step.to)? && !may_be_there {
                 let message = format!(
                     "the interrupted rename of '{}' to '{}' cannot be finished, as both {} and {} exist",
@@ -240,22 +235,23 @@ impl Rename {
     }
 
     /// Writes down what is meant, before the service is stopped.
-    pub fn begin(&self, service: SavedService) -> Result<()> {
+    fn begin(&self, service: SavedService) -> Result<()> {
         Intent { to: self.to.name().to_string(), service }.write(&self.from)
     }
 
-    /// Renames, each step on disk before the next. The service is stopped.
-    pub fn carry_out(&self, settings: &Settings) -> Result<()> {
+    /// Renames, each step on disk before the next.
+    fn stop_and_carry_out(&self, settings: &Settings) -> Result<()> {
+        service::stop_for_good(settings, &self.from)?;
         self.from.close_to_others()?;
         for step in &self.steps {
             match step.what {
-                What::Jail => self.rename_jail(settings, step)?,
-                What::Records => {
+                Belonging::Jail => self.rename_jail(settings, step)?,
+                Belonging::Records => {
                     tree::delete(&step.to)?;
                     moved(step)?;
                 }
-                What::Policy => self.rename_policy(step)?,
-                What::Incs | What::Configuration => moved(step)?,
+                Belonging::Policy => self.rename_policy(step)?,
+                Belonging::Incs | Belonging::Configuration => moved(step)?,
             }
         }
         Ok(())
@@ -293,19 +289,19 @@ impl Rename {
         file::sync_dir_of(&step.to)
     }
 
-    /// All is done, the service included: the rename is forgotten.
-    pub fn finish(&self) -> Result<()> {
-        forget(&self.from)
-    }
-}
-
-/// Forgets a rename of the jail that was interrupted. What takes the jail away does so first: without
-/// the jail, the rename would seem to be half done.
-pub(super) fn forget(from: &Jail) -> Result<()> {
-    let path = Intent::path(from);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.context("cannot delete", &path),
+    /// What to say of a rename that failed, with what can be undone undone: as long as the jail has its old name,
+    /// nothing has happened to it but that it is off.
+    fn undo(&self, settings: &Settings, saved: SavedService, error: Error) -> Error {
+        let (old, new) = (self.from.name(), self.to.name());
+        if !self.from.exists() {
+            return error.also(format!(
+                "the jail is renamed, the rest is not: 'bkctld rename {old} {new}' again finishes it"
+            ));
+        }
+        match service::restore(settings, &self.from, saved).and_then(|()| forget(&self.from)) {
+            Ok(()) => error,
+            Err(second) => error.also(format!("and jail '{old}' is off: {second}")),
+        }
     }
 }
 

@@ -147,7 +147,7 @@ fn put_link(jail: &Jail) -> Result<()> {
 /// The upgrade that the administrator's template of policies needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateUpgrade {
-    /// Nothing.
+    /// There is nothing to do.
     Done,
     /// The template is renamed.
     Rename,
@@ -156,7 +156,7 @@ pub enum TemplateUpgrade {
 }
 
 impl TemplateUpgrade {
-    /// Looks at `LOCALTPLDIR`.
+    /// Looks under which names `LOCALTPLDIR` has the template.
     pub fn plan(settings: &Settings) -> TemplateUpgrade {
         let has = |name: &str| settings.local_tpl_dir.join(name).is_file();
         match (has(OLD_TEMPLATE), has(Template::IncsPolicy.name())) {
@@ -166,7 +166,7 @@ impl TemplateUpgrade {
         }
     }
 
-    /// Does it.
+    /// Gives the template its new name, if that is what the plan says.
     pub fn carry_out(self, settings: &Settings) -> Result<()> {
         if self != TemplateUpgrade::Rename {
             return Ok(());

@@ -4,9 +4,11 @@
 //! the same policy must keep the same incs as before.
 
 mod date;
+mod expire;
 mod plan;
 pub(crate) mod policy;
 
 pub use date::{Distance, Unit};
+pub use expire::Expiry;
 pub use plan::{Decision, Plan, Reason};
 pub use policy::{Policy, PolicyFile, Retention, Rule};

@@ -20,7 +20,7 @@ use crate::text;
 /// The directories that a root file system without merged `/usr` would have beside it.
 const BESIDE_USR: [&str; 7] = ["bin", "sbin", "lib", "lib64", "lib32", "libx32", "libo32"];
 
-/// What [`build`] did.
+/// The collection that new sessions get after [`build`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     /// The digest that names the collection.

@@ -27,7 +27,7 @@ pub struct RuntimeStore {
 }
 
 impl RuntimeStore {
-    /// The store below `DATADIR`.
+    /// The store below `DATADIR`, whether or not anything was collected yet.
     pub fn new(settings: &Settings) -> RuntimeStore {
         RuntimeStore { dir: settings.data_dir.join("runtime") }
     }
@@ -48,7 +48,7 @@ impl RuntimeStore {
         file::close_to_others(&self.dir)
     }
 
-    /// The directory of all collections.
+    /// The directory in which all collections lie.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

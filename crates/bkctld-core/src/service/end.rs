@@ -13,7 +13,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(12);
 /// How long after everything was killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long between two looks.
+/// How long between two looks whether they are gone.
 const STEP: Duration = Duration::from_millis(5);
 
 /// Asks all processes of a jail to end, kills those that have not after a while, and returns when the

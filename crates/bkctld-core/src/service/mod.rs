@@ -33,9 +33,9 @@ use crate::systemctl;
 /// Whether there was anything to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It was done.
+    /// The service is not what it was before.
     Changed,
-    /// It was so already.
+    /// The service was so already.
     Unchanged,
 }
 
@@ -129,6 +129,11 @@ pub fn reload(jail: &Jail) -> Result<()> {
         _ => reload::reload,
     };
     reload(jail).for_jail(jail.name())
+}
+
+/// The same for a jail that may be off, which then reads its configuration when it starts.
+pub fn reload_if_on(jail: &Jail) -> Result<()> {
+    if is_on(jail)? { reload(jail) } else { Ok(()) }
 }
 
 /// Runs this very program again, as `supervise J`. The configuration goes through the environment,

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::jail::Jail;
 
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long between two looks.
+/// How long between two looks whether the listener has answered.
 const STEP: Duration = Duration::from_millis(5);
 
 /// Signals the listener, and waits until it has read its configuration.

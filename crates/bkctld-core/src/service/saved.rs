@@ -10,14 +10,14 @@ use crate::jail::Jail;
 /// What [`stop_for_good`](super::stop_for_good) takes from a jail, to be given to [`restore`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedService {
-    /// It was on.
+    /// Clients could connect.
     pub on: bool,
     /// The server's init starts it at boot.
     pub at_boot: bool,
 }
 
 impl SavedService {
-    /// What either of them had.
+    /// On, or started at boot, where either of the two was.
     pub fn or(self, other: SavedService) -> SavedService {
         SavedService { on: self.on || other.on, at_boot: self.at_boot || other.at_boot }
     }

@@ -9,7 +9,7 @@ use crate::jail::Jail;
 /// Who answers on a jail's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ServedBy {
-    /// Our listener.
+    /// A listener of this program.
     #[serde(rename = "bkctld")]
     Bkctld,
     /// The original's container of a jail of the second format.

@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::jail::{Jail, Port};
 
-/// The state of a listener.
+/// What a listener says of itself, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerState {
-    /// Its process.
+    /// The number of its process.
     pub pid: u32,
     /// The port that it listens on.
     pub port: u16,

@@ -72,7 +72,7 @@ pub fn is_enabled(jail: &Jail) -> Result<bool> {
     Ok(systemctl::property(&unit(jail), "UnitFileState")? == "enabled")
 }
 
-/// Enables the jail's unit.
+/// Has systemd start the jail's unit at boot.
 pub fn enable(jail: &Jail) -> Result<()> {
     systemctl::run(["enable", "--quiet", &unit(jail)])
 }

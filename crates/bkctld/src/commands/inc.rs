@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bkctld_core::inc::{self, Made, MakeOptions, TimeFile};
-use bkctld_core::lock::Lock;
 use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Policy, PolicyFile};
+use bkctld_core::watch::lock_incs;
 use bkctld_core::{IncName, Jail, JailName, jail, session};
 use clap::Args;
 use jiff::Timestamp;
@@ -86,7 +86,7 @@ fn of(
     if context.options.dry_run {
         return Ok(Outcome::new(Ended::Would, format_args!("would make inc {inc} of jail '{name}'")));
     }
-    let _lock = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
+    let _lock = lock_incs(&jail, context)?;
     let options = MakeOptions {
         threads: threads(),
         now: &Timestamp::now,

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use bkctld_core::client::FirstPush;
 use bkctld_core::config::DEFAULT_FILE;
-use bkctld_core::jail::Ports;
-use bkctld_core::lifecycle;
-use bkctld_core::lock::Lock;
+use bkctld_core::lifecycle::create;
 use bkctld_core::{Jail, JailName};
 use clap::Args;
 
@@ -25,14 +23,14 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let jail = Jail::new(&context.settings, arguments.jail.clone());
     let exit = context.for_each(&[arguments.jail], |name| {
-        let jail = Jail::new(&context.settings, name.clone());
-        if context.options.dry_run {
-            return would(context, &jail);
-        }
-        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-        let port = lifecycle::create(&context.settings, &jail)?;
-        Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' created on port {port}"))
-            .with("port", port.get()))
+        let (port, outcome) = if context.options.dry_run {
+            let port = create::plan(&context.settings, name)?;
+            (port, Outcome::new(Ended::Would, format_args!("would create jail '{name}' on port {port}")))
+        } else {
+            let port = create::run(&context.settings, name, context)?;
+            (port, Outcome::new(Ended::Done, format_args!("jail '{name}' created on port {port}")))
+        };
+        Ok(outcome.with("port", port.get()))
     });
     if exit == Exit::Done && !context.options.dry_run && context.ui.guides() {
         match next_steps(context, &jail) {
@@ -71,15 +69,4 @@ The first push, as root on the client:
     {}",
         push.trust, push.push
     ))
-}
-
-fn would(context: &Context, jail: &Jail) -> Result<Outcome, Failure> {
-    let name = jail.name();
-    if jail.exists() {
-        return Err(bkctld_core::Error::jail_exists(name).into());
-    }
-    context.settings.check_dirs()?;
-    let port = Ports::lock(&context.settings)?.next_free()?;
-    Ok(Outcome::new(Ended::Would, format_args!("would create jail '{name}' on port {port}"))
-        .with("port", port.get()))
 }

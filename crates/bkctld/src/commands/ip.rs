@@ -1,9 +1,8 @@
 //! `ip`: the addresses that may connect to a jail.
 
 use bkctld_core::JailName;
-use bkctld_core::firewall::{self, Change, JailRules};
 use bkctld_core::jail::{AddressChange, AllowedAddresses, SshdConfig};
-use bkctld_core::lock::Lock;
+use bkctld_core::lifecycle::access;
 use clap::Args;
 
 use crate::completers;
@@ -37,21 +36,18 @@ fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
 }
 
 fn set(context: &Context, name: &JailName, change: AddressChange) -> Result<Outcome, Failure> {
-    let jail = context.jail(name)?;
-    let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-    let mut config = SshdConfig::read(&jail)?;
-    let allowed = config.allowed_addresses()?.changed(change)?;
-    let addresses = shown(&allowed);
-    let list = addresses.join(", ");
-    if context.options.dry_run {
+    let settings = &context.settings;
+    let (addresses, outcome) = if context.options.dry_run {
+        let addresses = shown(&access::plan_addresses(settings, name, change)?);
+        let list = addresses.join(", ");
         let message = format_args!("would allow {list} to connect to jail '{name}'");
-        return Ok(Outcome::new(Ended::Would, message).with("addresses", addresses));
-    }
-    config.set_allowed_addresses(&allowed)?;
-    let rules = JailRules { jail: name.clone(), port: config.port()?, addresses: allowed };
-    firewall::change(&context.settings, &Change::admit(rules), |_| config.save())?;
-    context.reload_if_on(&jail)?;
-    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' allows {list}")).with("addresses", addresses))
+        (addresses, Outcome::new(Ended::Would, message))
+    } else {
+        let addresses = shown(&access::change_addresses(settings, name, change, context)?);
+        let list = addresses.join(", ");
+        (addresses, Outcome::new(Ended::Done, format_args!("jail '{name}' allows {list}")))
+    };
+    Ok(outcome.with("addresses", addresses))
 }
 
 fn shown(addresses: &AllowedAddresses) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bkctld_core::error::IoContext;
 use bkctld_core::file;
 use bkctld_core::jail::Keys;
-use bkctld_core::lock::Lock;
+use bkctld_core::lifecycle::access;
 use bkctld_core::{JailName, text};
 use clap::Args;
 
@@ -41,7 +41,8 @@ fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
 }
 
 fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome, Failure> {
-    let jail = context.jail(name)?;
+    // Before the keys are asked for.
+    context.jail(name)?;
     if file == Path::new("-") && io::stdin().is_terminal() {
         context.ui.show_notice("the public keys, one a line; Ctrl-D on a line of its own ends them");
     }
@@ -53,8 +54,7 @@ fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome, F
         let message = format_args!("would give jail '{name}' {counted} in place of its own");
         return Ok(Outcome::new(Ended::Would, message).with("keys", count));
     }
-    let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-    file::replace(&jail.authorized_keys(), 0o600, keys.content())?;
+    access::replace_keys(&context.settings, name, &keys, context)?;
     Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has {counted} now")).with("keys", count))
 }
 

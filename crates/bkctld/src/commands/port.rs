@@ -1,10 +1,7 @@
 //! `port`: the jail's port.
 
-use std::str::FromStr;
-
-use bkctld_core::firewall::{self, Change, JailRules};
-use bkctld_core::jail::{Port, Ports, SshdConfig};
-use bkctld_core::lock::Lock;
+use bkctld_core::jail::SshdConfig;
+use bkctld_core::lifecycle::access::{self, PortChoice};
 use bkctld_core::{Error, JailName};
 use clap::Args;
 
@@ -20,22 +17,13 @@ pub struct Arguments {
     #[arg(value_name = "JAIL", add = completers::jail_name())]
     jail: JailName,
     /// The new port, from 1 to 65535, or 'auto' for the next free one
-    #[arg(value_name = "N|auto", add = completers::word("auto"), allow_hyphen_values = true)]
-    port: Option<Choice>,
+    #[arg(value_name = "N|auto", add = completers::word("auto"), allow_hyphen_values = true, value_parser = choice)]
+    port: Option<PortChoice>,
 }
 
-#[derive(Clone, Copy)]
-enum Choice {
-    Auto,
-    This(Port),
-}
-
-impl FromStr for Choice {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Choice, Error> {
-        if text == "auto" { Ok(Choice::Auto) } else { text.parse().map(Choice::This) }
-    }
+/// What is typed for it.
+fn choice(text: &str) -> Result<PortChoice, Error> {
+    if text == "auto" { Ok(PortChoice::NextFree) } else { text.parse().map(PortChoice::This) }
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
@@ -52,26 +40,14 @@ fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn set(context: &Context, name: &JailName, choice: Choice) -> Result<Outcome, Failure> {
-    let jail = context.jail(name)?;
-    let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-    let ports = Ports::lock(&context.settings)?;
-    let port = match choice {
-        Choice::Auto => ports.next_free()?,
-        Choice::This(port) => port,
+fn set(context: &Context, name: &JailName, choice: PortChoice) -> Result<Outcome, Failure> {
+    let settings = &context.settings;
+    let (port, outcome) = if context.options.dry_run {
+        let port = access::plan_port(settings, name, choice)?;
+        (port, Outcome::new(Ended::Would, format_args!("would give jail '{name}' port {port}")))
+    } else {
+        let port = access::set_port(settings, name, choice, context)?;
+        (port, Outcome::new(Ended::Done, format_args!("jail '{name}' has port {port}")))
     };
-    if let Some(owner) = ports.owner(port).filter(|owner| *owner != name) {
-        return Err(Failure::error(format!("jail '{name}': port {port} belongs to jail '{owner}'")));
-    }
-    if context.options.dry_run {
-        let message = format_args!("would give jail '{name}' port {port}");
-        return Ok(Outcome::new(Ended::Would, message).with("port", port.get()));
-    }
-    let mut config = SshdConfig::read(&jail)?;
-    config.set_port(port)?;
-    let rules = JailRules { jail: name.clone(), port, addresses: config.allowed_addresses()? };
-    firewall::change(&context.settings, &Change::admit(rules), |_| config.save())?;
-    drop(ports);
-    context.reload_if_on(&jail)?;
-    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has port {port}")).with("port", port.get()))
+    Ok(outcome.with("port", port.get()))
 }

@@ -1,7 +1,7 @@
 //! What `inc-lock` and `inc-unlock` do: they set the read-only flag of incs that are snapshots.
 
 use bkctld_core::inc::{IncPattern, protection, set_protection};
-use bkctld_core::lock::Lock;
+use bkctld_core::watch::lock_incs;
 use bkctld_core::{IncName, Jail, JailName};
 
 use crate::context::{Context, Outcome};
@@ -28,7 +28,7 @@ fn set_in_jail(
     let rehearsal = context.options.dry_run;
     let _lock = match rehearsal {
         true => None,
-        false => Some(Lock::take(&jail.incs_lock(), || context.waiting_for(name))?),
+        false => Some(lock_incs(&jail, context)?),
     };
     let mut tally = Tally::new(locked, rehearsal);
     for &inc in incs {

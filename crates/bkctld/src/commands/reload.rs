@@ -1,7 +1,7 @@
 //! `reload`: changed configuration picked up, sessions untouched.
 
-use bkctld_core::lock::Lock;
 use bkctld_core::service;
+use bkctld_core::watch::lock_config;
 use clap::Args;
 
 use crate::completers;
@@ -30,7 +30,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         if context.options.dry_run {
             return Ok(Outcome::new(Ended::Would, format_args!("would reload jail '{name}'")));
         }
-        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+        let _lock = lock_config(&jail, context)?;
         service::reload(&jail)?;
         Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' reloaded")))
     }))

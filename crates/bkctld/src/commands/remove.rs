@@ -1,7 +1,7 @@
 //! `remove`: a jail with all that belongs to it.
 
-use bkctld_core::lock::Lock;
-use bkctld_core::{Jail, JailName, inc, lifecycle, service, text};
+use bkctld_core::lifecycle::remove;
+use bkctld_core::{Jail, JailName, inc, text};
 use clap::Args;
 
 use crate::completers;
@@ -46,7 +46,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 
 /// A removal that could not finish has left a hidden directory, of a jail that is listed no more.
 fn clear_leftovers(context: &Context) -> Result<(), Failure> {
-    if context.options.dry_run { Ok(()) } else { Ok(lifecycle::clear_leftovers(&context.settings)?) }
+    if context.options.dry_run { Ok(()) } else { Ok(remove::clear_leftovers(&context.settings)?) }
 }
 
 /// The jail's incs: how many, from when to when; none where it has none.
@@ -62,15 +62,12 @@ fn incs(context: &Context, name: &JailName) -> Option<String> {
 }
 
 fn remove(context: &Context, name: &JailName) -> Result<Outcome, Failure> {
-    let jail = Jail::open(&context.settings, name.clone())?;
     if context.options.dry_run {
+        Jail::open(&context.settings, name.clone())?;
         let incs = incs(context, name).map_or(String::new(), |incs| format!(", its {incs},"));
         let message = format_args!("would delete jail '{name}'{incs} and its configuration");
         return Ok(Outcome::new(Ended::Would, message));
     }
-    let _config = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-    service::stop_for_good(&context.settings, &jail)?;
-    let _incs = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
-    context.turns.take_part(|| lifecycle::remove(&context.settings, &jail))?;
+    remove::run(&context.settings, name, &context.turns, context)?;
     Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' deleted")))
 }

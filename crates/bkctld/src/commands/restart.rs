@@ -1,7 +1,7 @@
 //! `restart`: off and on again.
 
-use bkctld_core::lock::Lock;
 use bkctld_core::service;
+use bkctld_core::watch::lock_config;
 use clap::Args;
 
 use crate::completers;
@@ -29,7 +29,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
                 format_args!("would restart jail '{name}' and end its sessions"),
             ));
         }
-        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+        let _lock = lock_config(&jail, context)?;
         service::restart(&context.settings, &jail)?;
         Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' restarted")))
     }))

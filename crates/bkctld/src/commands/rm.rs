@@ -1,12 +1,10 @@
 //! `rm`: the incs that no rule of the policy keeps.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use bkctld_core::lock::Lock;
 use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
-use bkctld_core::retention::{Plan, Policy, PolicyFile};
+use bkctld_core::retention::{Expiry, Plan};
 use bkctld_core::{Error, Jail, JailName, inc, text};
 use clap::Args;
 use serde_json::json;
@@ -36,9 +34,10 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     // From INCDIR, so that the incs of archived jails expire too.
     let known = inc::jails_with_incs(&context.settings)?;
     let names = if arguments.jails.is_empty() { known } else { named(context, arguments.jails, &known)? };
+    let expiry = Expiry { today: context.now.date(), even_without_rules: context.options.force };
     let progress = Arc::new(Progress::default());
     let _display = Display::begin(&context.ui, "deleting".to_owned(), &progress);
-    Ok(context.for_each_at_once(&names, room_for_trees(), |name| expire(context, name, &progress)))
+    Ok(context.for_each_at_once(&names, room_for_trees(), |name| expire(context, &expiry, name, &progress)))
 }
 
 fn named(context: &Context, wanted: Vec<JailName>, known: &[JailName]) -> Result<Vec<JailName>, Failure> {
@@ -50,55 +49,23 @@ fn named(context: &Context, wanted: Vec<JailName>, known: &[JailName]) -> Result
     Ok(wanted)
 }
 
-fn expire(context: &Context, name: &JailName, progress: &Progress) -> Result<Outcome, Failure> {
-    let jail = Jail::new(&context.settings, name.clone());
-    let policy = match Policy::read(&jail)? {
-        PolicyFile::Missing => {
-            return Ok(Outcome::new(
-                Ended::Skipped,
-                format_args!("jail '{name}' has no policy, its incs stay"),
-            ));
-        }
-        PolicyFile::Bad(lines) => return Err(bad_policy(name, &lines)),
-        PolicyFile::Empty { path } if !context.options.force => {
-            let path = text::path(&path);
-            return Err(Failure::error(format!(
-                "jail '{name}': {path}: the policy has no rule, so nothing is deleted (-f deletes every inc)"
-            )));
-        }
-        PolicyFile::Empty { .. } => None,
-        PolicyFile::Rules(policy) => Some(policy),
+fn expire(
+    context: &Context,
+    expiry: &Expiry,
+    name: &JailName,
+    progress: &Progress,
+) -> Result<Outcome, Failure> {
+    let settings = &context.settings;
+    let plan = if context.options.dry_run {
+        expiry.plan(&Jail::new(settings, name.clone()))?
+    } else {
+        expiry.run(settings, name, &context.turns, progress, context)?
     };
-    let plan = |incs: &[_]| match &policy {
-        Some(policy) => Plan::new(policy, incs, context.now.date()),
-        None => Plan::without_rules(incs),
-    };
-    let planned = plan(&inc::list(&jail)?);
-    if context.options.dry_run {
-        return Ok(would(name, &planned));
-    }
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    if planned.deleted().next().is_none() {
-        // What a crash left goes too, but nobody waits for the lock for its sake.
-        if let Some(_lock) = Lock::try_take(&jail.incs_lock())? {
-            context.turns.take_part(|| inc::clear_leftovers(&jail, threads, progress))?;
-        }
-        return Ok(outcome(Ended::Skipped, name, &planned));
-    }
-    let _lock = Lock::take(&jail.incs_lock(), || context.waiting_for(name))?;
-    jail.close_to_others()?;
-    let planned = plan(&inc::list(&jail)?);
-    let deleted: Vec<_> = planned.deleted().collect();
-    context.turns.take_part(|| inc::delete(&jail, &deleted, threads, progress))?;
-    Ok(outcome(Ended::Done, name, &planned))
-}
-
-fn bad_policy(name: &JailName, lines: &[Error]) -> Failure {
-    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
-    Failure::error(format!(
-        "jail '{name}': nothing is deleted under a policy with a bad line: {}",
-        lines.join("; ")
-    ))
+    Ok(match plan {
+        None => Outcome::new(Ended::Skipped, format_args!("jail '{name}' has no policy, its incs stay")),
+        Some(plan) if context.options.dry_run => would(name, &plan),
+        Some(plan) => outcome(name, &plan),
+    })
 }
 
 fn would(name: &JailName, plan: &Plan) -> Outcome {
@@ -114,7 +81,8 @@ fn would(name: &JailName, plan: &Plan) -> Outcome {
     with_plan(Outcome::new(Ended::Would, message), plan)
 }
 
-fn outcome(ended: Ended, name: &JailName, plan: &Plan) -> Outcome {
+fn outcome(name: &JailName, plan: &Plan) -> Outcome {
+    let ended = if plan.deleted().next().is_none() { Ended::Skipped } else { Ended::Done };
     let (kept, deleted) = (plan.kept().count(), text::count(plan.deleted().count(), "inc"));
     with_plan(Outcome::new(ended, format_args!("jail '{name}': {deleted} deleted, {kept} kept")), plan)
 }

@@ -1,7 +1,7 @@
 //! `start`: the jail's SSH service on.
 
-use bkctld_core::lock::Lock;
 use bkctld_core::service::{self, Effect};
+use bkctld_core::watch::lock_config;
 use clap::Args;
 
 use crate::completers;
@@ -26,7 +26,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         if context.options.dry_run {
             return Ok(Outcome::new(Ended::Would, format_args!("would start jail '{name}'")));
         }
-        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+        let _lock = lock_config(&jail, context)?;
         Ok(match service::start(&context.settings, &jail)? {
             Effect::Changed => Outcome::new(Ended::Done, format_args!("jail '{name}' started")),
             Effect::Unchanged => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is on already")),

@@ -1,8 +1,8 @@
 //! `stop`: the jail's SSH service off, its sessions ended.
 
 use bkctld_core::jail::{self, Jail, JailName};
-use bkctld_core::lock::Lock;
 use bkctld_core::service::{self, Effect};
+use bkctld_core::watch::lock_config;
 use clap::Args;
 
 use crate::completers;
@@ -27,7 +27,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
                 format_args!("would stop jail '{name}' and end its sessions"),
             ));
         }
-        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
+        let _lock = lock_config(&jail, context)?;
         Ok(match service::stop(&context.settings, &jail)? {
             Effect::Changed => Outcome::new(Ended::Done, format_args!("jail '{name}' stopped")),
             Effect::Unchanged => Outcome::new(Ended::Skipped, format_args!("jail '{name}' is off already")),

@@ -1,11 +1,8 @@
 //! `update`: the shared programs as the host's packages have them now.
 
-use bkctld_core::jail::layout;
-use bkctld_core::lock::Lock;
-use bkctld_core::runtime::{self, RuntimeStore};
-use bkctld_core::service::original::nspawn::{self, Leftovers};
-use bkctld_core::service::{self, ServedBy};
-use bkctld_core::{Jail, text};
+use bkctld_core::lifecycle::update;
+use bkctld_core::service::original::nspawn::Leftovers;
+use bkctld_core::{Jail, runtime, text};
 use clap::Args;
 
 use crate::completers;
@@ -22,30 +19,12 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
-    let changed = if context.options.dry_run {
-        false
-    } else {
-        let built =
-            runtime::build(&context.settings, || context.ui.notice("waiting for another update to finish"))?;
-        if built.changed {
-            context.ui.notice(format_args!("new sessions get runtime {}", built.name));
-        }
-        built.changed
-    };
-    let store = RuntimeStore::new(&context.settings);
+    let changed = !context.options.dry_run && build(context)?;
     Ok(context.for_each(&names, |name| {
-        let jail = context.jail(name)?;
         if context.options.dry_run {
-            return would(&jail);
+            return would(&context.jail(name)?);
         }
-        let _lock = Lock::take(&jail.config_lock(), || context.waiting_for(name))?;
-        layout::lay_out(&jail, &store)?;
-        // Before the programs go that the original's container runs.
-        if service::served_by(&jail)? == Some(ServedBy::Nspawn) {
-            service::start(&context.settings, &jail)?;
-        }
-        layout::clear_old_programs(&jail)?;
-        let cleared = shown(&nspawn::clear(&jail)?);
+        let cleared = shown(&update::run(&context.settings, name, context)?);
         let done = if changed { "updated" } else { "up to date" };
         let gone = if cleared.is_empty() { String::new() } else { format!(", gone: {}", cleared.join(", ")) };
         Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' is {done}{gone}"))
@@ -54,12 +33,23 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     }))
 }
 
+/// Collects the programs once for all jails, and says whether they are others than before.
+fn build(context: &Context) -> Result<bool, Failure> {
+    let waiting = || context.ui.notice("waiting for another update to finish");
+    let built = runtime::build(&context.settings, waiting)?;
+    if built.changed {
+        context.ui.notice(format_args!("new sessions get runtime {}", built.name));
+    }
+    Ok(built.changed)
+}
+
 fn would(jail: &Jail) -> Result<Outcome, Failure> {
+    let planned = update::plan(jail)?;
     let mut message = format!("would update the programs of jail '{}'", jail.name());
-    if service::served_by(jail)? == Some(ServedBy::Nspawn) {
+    if planned.takes_over {
         message += ", and take it over from the original's container, whose sessions end";
     }
-    let cleared = shown(&Leftovers::of(jail)?);
+    let cleared = shown(&planned.leftovers);
     if !cleared.is_empty() {
         message += &format!(", and delete {}", cleared.join(", "));
     }

@@ -5,7 +5,8 @@ mod agreement;
 mod each;
 mod target;
 
-use bkctld_core::{Jail, JailName, Settings, Turns, service};
+use bkctld_core::watch::Watch;
+use bkctld_core::{Jail, JailName, Settings, Turns};
 use jiff::Zoned;
 
 use crate::exit::Failure;
@@ -45,21 +46,12 @@ impl Context {
 
     /// The jail of this name, of the format that this program acts on.
     pub fn jail(&self, name: &JailName) -> Result<Jail, Failure> {
-        let jail = Jail::open(&self.settings, name.clone())?;
-        jail.require_current_format()?;
-        Ok(jail)
+        Ok(Jail::open_current(&self.settings, name)?)
     }
+}
 
-    /// Says that another command holds the jail's lock.
-    pub fn waiting_for(&self, name: &JailName) {
-        self.ui.notice(format_args!("waiting for another command on jail '{name}' to finish"));
-    }
-
-    /// Has the jail's listener pick up a changed configuration, if there is one.
-    pub fn reload_if_on(&self, jail: &Jail) -> Result<(), Failure> {
-        if service::is_on(jail)? {
-            service::reload(jail)?;
-        }
-        Ok(())
+impl Watch for Context {
+    fn waiting_for(&self, jail: &JailName) {
+        self.ui.notice(format_args!("waiting for another command on jail '{jail}' to finish"));
     }
 }

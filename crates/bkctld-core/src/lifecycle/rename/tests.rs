@@ -1,3 +1,4 @@
+use super::intent::unfinished;
 use super::*;
 use crate::error::ErrorKind;
 
@@ -23,7 +24,7 @@ impl Server {
         jail
     }
 
-    fn plan(&self, from: &str, to: &str) -> Result<Vec<What>> {
+    fn plan(&self, from: &str, to: &str) -> Result<Vec<Belonging>> {
         let plan = Rename::plan(&self.settings, &from.parse().unwrap(), &to.parse().unwrap())?;
         Ok(plan.steps.iter().map(|step| step.what).collect())
     }
@@ -36,13 +37,16 @@ fn a_rename_leaves_the_configuration_of_a_jail_whose_name_only_ends_otherwise() 
     fs::create_dir(short.conf_dir()).unwrap();
     fs::create_dir(long.conf_dir()).unwrap();
     assert_eq!(short.conf_dir(), long.legacy_policy());
-    assert_eq!(server.plan("x.d", "y").unwrap(), [What::Jail, What::Configuration]);
-    assert_eq!(server.plan("x", "y").unwrap(), [What::Jail, What::Configuration]);
+    assert_eq!(server.plan("x.d", "y").unwrap(), [Belonging::Jail, Belonging::Configuration]);
+    assert_eq!(server.plan("x", "y").unwrap(), [Belonging::Jail, Belonging::Configuration]);
     // A policy of the one that is still at its old place.
     fs::remove_dir(short.conf_dir()).unwrap();
     fs::write(long.legacy_policy(), "").unwrap();
-    assert_eq!(server.plan("x", "y").unwrap(), [What::Jail]);
-    assert_eq!(server.plan("x.d", "y").unwrap(), [What::Jail, What::Configuration, What::Policy]);
+    assert_eq!(server.plan("x", "y").unwrap(), [Belonging::Jail]);
+    assert_eq!(
+        server.plan("x.d", "y").unwrap(),
+        [Belonging::Jail, Belonging::Configuration, Belonging::Policy]
+    );
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn a_rename_is_refused_only_where_something_would_be_in_its_way() {
     let server = Server::new();
     let (short, other) = (server.jail("x"), server.jail("a"));
     fs::create_dir(short.conf_dir()).unwrap();
-    assert_eq!(server.plan("a", "x.d").unwrap(), [What::Jail]);
+    assert_eq!(server.plan("a", "x.d").unwrap(), [Belonging::Jail]);
     fs::write(other.legacy_policy(), "").unwrap();
     let error = server.plan("a", "x.d").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TargetExists, "{error}");
@@ -75,9 +79,9 @@ fn an_interrupted_rename_takes_nothing_of_another_jail_and_loses_no_policy() {
 fn a_jail_that_is_removed_or_archived_takes_its_interrupted_rename_along() {
     let server = Server::new();
     type Act = fn(&Settings, &Jail) -> Result<()>;
-    let acts: [Act; 2] = [super::super::remove, |settings, jail| {
-        let plan = super::super::Archive::plan(settings, jail.name())?;
-        plan.carry_out(settings, std::num::NonZeroUsize::MIN, &crate::progress::Progress::default())?;
+    let acts: [Act; 2] = [super::super::remove::delete, |settings, jail| {
+        let plan = super::super::archive::Archive::plan(settings, jail.name())?;
+        plan.move_out(settings, &crate::progress::Progress::default())?;
         Ok(())
     }];
     for act in acts {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::super::end::end;
 use crate::error::{IoContext, Result};
 use crate::jail::Jail;
+use crate::service::end::end;
 
 /// The processes whose root is the jail's directory or a directory in it: sshd, its sessions and their
 /// children. The client was root there and could change its root again.
@@ -36,7 +36,7 @@ pub fn processes(jail: &Jail) -> Result<Vec<Pid>> {
 
 /// Ends the jail's sshd and its sessions, and returns when the last process is gone and what the
 /// original had mounted in the jail is unmounted.
-pub(in crate::service) fn stop(jail: &Jail) -> Result<()> {
+pub fn stop(jail: &Jail) -> Result<()> {
     end(jail, &|signal| signal_all(jail, signal), &|| Ok(processes(jail)?.is_empty()))?;
     for Mount { place, .. } in mounts(jail)?.iter().rev().filter(|mount| mount.is_the_originals()) {
         unmount(place, UnmountFlags::NOFOLLOW).context("cannot unmount", place)?;

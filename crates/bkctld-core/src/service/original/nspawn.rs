@@ -29,12 +29,12 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
-    /// What there is of the jail's.
-    pub fn of(jail: &Jail) -> Result<Leftovers> {
-        Leftovers::find(jail, Path::new(SETTINGS_DIR), Path::new(MACHINES_DIR))
+    /// Looks for the jail's, where the original put them.
+    pub fn find(jail: &Jail) -> Result<Leftovers> {
+        Leftovers::find_in(jail, Path::new(SETTINGS_DIR), Path::new(MACHINES_DIR))
     }
 
-    fn find(jail: &Jail, settings_dir: &Path, machines_dir: &Path) -> Result<Leftovers> {
+    fn find_in(jail: &Jail, settings_dir: &Path, machines_dir: &Path) -> Result<Leftovers> {
         let link = machines_dir.join(jail.name().as_str());
         let link = leads_to(&link, &jail.rootfs())?.then_some(link);
         let settings = settings_dir.join(format!("{}.nspawn", jail.name()));
@@ -42,12 +42,12 @@ impl Leftovers {
         Ok(Leftovers { settings, link })
     }
 
-    /// Whether there is nothing.
+    /// Whether the original has left nothing, or it was deleted since.
     pub fn is_empty(&self) -> bool {
         self.settings.is_none() && self.link.is_none()
     }
 
-    /// What there is.
+    /// The paths of all of it.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.settings.iter().chain(&self.link).map(PathBuf::as_path)
     }
@@ -102,7 +102,7 @@ pub fn unit(jail: &Jail) -> String {
 /// Whether the original's container of the jail runs. systemd is asked only where the original left
 /// something of the jail.
 pub fn is_active(jail: &Jail) -> Result<bool> {
-    if !systemctl::is_init() || Leftovers::of(jail)?.is_empty() {
+    if !systemctl::is_init() || Leftovers::find(jail)?.is_empty() {
         return Ok(false);
     }
     Ok(systemctl::state(&unit(jail))? == State::Up)
@@ -121,7 +121,7 @@ fn forget_failure(unit: &str) -> Result<()> {
     systemctl::output(["reset-failed", unit]).map(|_| ())
 }
 
-/// Starts the container again.
+/// Starts the container again, after [`stop`].
 pub fn start(jail: &Jail) -> Result<()> {
     systemctl::run(["start", &unit(jail)])
 }
@@ -159,7 +159,7 @@ fn is_sshd(pid: Pid) -> bool {
 /// # Errors
 /// Where the container runs: stop it first.
 pub fn clear(jail: &Jail) -> Result<Leftovers> {
-    let leftovers = Leftovers::of(jail)?;
+    let leftovers = Leftovers::find(jail)?;
     if leftovers.is_empty() {
         return Ok(leftovers);
     }
@@ -230,7 +230,7 @@ mod tests {
 
         fn found(&self) -> (bool, bool) {
             let (settings, machines) = (self.dir.path().join("nspawn"), self.dir.path().join("machines"));
-            let found = Leftovers::find(&self.jail, &settings, &machines).unwrap();
+            let found = Leftovers::find_in(&self.jail, &settings, &machines).unwrap();
             (found.settings.is_some(), found.link.is_some())
         }
     }
@@ -280,7 +280,7 @@ mod tests {
         machine.write_settings(machine.jail.dir());
         symlink(machine.jail.rootfs(), machine.link()).unwrap();
         let (settings, machines) = (machine.dir.path().join("nspawn"), machine.dir.path().join("machines"));
-        let found = Leftovers::find(&machine.jail, &settings, &machines).unwrap();
+        let found = Leftovers::find_in(&machine.jail, &settings, &machines).unwrap();
         found.delete().unwrap();
         assert_eq!(machine.found(), (false, false));
         assert!(machine.link().symlink_metadata().is_err());
