@@ -93,7 +93,12 @@ impl Machine {
         &self.tree
     }
 
-    /// The control group of everything in it.
+    /// The PID namespace of its first process.
+    pub fn pid_namespace(&self) -> String {
+        fs::read_link(format!("/proc/{}/ns/pid", self.init.get())).unwrap().display().to_string()
+    }
+
+    /// The control group of everything that its systemd has started.
     pub fn control_group(&self) -> &str {
         &self.control_group
     }

@@ -72,6 +72,12 @@ impl Suite {
         self.glibc >= host::glibc()
     }
 
+    /// Whether it is among those that were asked for: where an archive cannot be reached, the others can.
+    pub fn is_wanted(&self) -> bool {
+        std::env::var("BKCTLD_MACHINES_SUITES")
+            .map_or(true, |names| names.split_whitespace().any(|name| name == self.name))
+    }
+
     /// The tree in which nothing is installed.
     pub fn bare(&self) -> PathBuf {
         self.prepared(self.name, |tree| self.debootstrap(tree))
@@ -87,9 +93,9 @@ impl Suite {
         self.prepared(&name, |tree| install_systemd(self, &bare, tree))
     }
 
-    /// Where its packages are kept once they are fetched.
-    pub fn packages(&self) -> PathBuf {
-        let packages = host::cache().join("packages").join(self.name);
+    /// Where its packages are kept once they are fetched; for one user at a time, whom the name is of.
+    pub fn packages(&self, user: &str) -> PathBuf {
+        let packages = host::cache().join("packages").join(format!("{}-{user}", self.name));
         fs::create_dir_all(packages.join("partial")).unwrap();
         packages
     }
@@ -168,7 +174,7 @@ fn install_systemd(suite: &Suite, bare: &Path, tree: &Path) {
     symlink("/dev/null", tree.join("etc/sysctl.d/50-coredump.conf")).unwrap();
     let entered = Entered {
         tree: tree.to_owned(),
-        binds: vec![Bind::writable(suite.packages(), "/var/cache/apt/archives")],
+        binds: vec![Bind::writable(suite.packages("systemd"), "/var/cache/apt/archives")],
         environment: vec![("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned())],
     };
     // No package may set the kernel's variables of this machine.

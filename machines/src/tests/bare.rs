@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
@@ -26,10 +26,16 @@ super::tests![
 struct Bare {
     entered: Entered,
     _work: TempDir,
+    /// They share fetched packages, of which apt allows one user, and what was built, of which cargo does.
+    _turn: MutexGuard<'static, ()>,
 }
+
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Bare {
     fn make(suite: &Suite) -> Bare {
+        // A test that failed in its turn does not fail the next.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let base = suite.bare();
         let work = tempfile::Builder::new().prefix("bare.").tempdir_in(confine::run_directory()).unwrap();
         let tree = work.path().join("tree");
@@ -37,7 +43,7 @@ impl Bare {
         host::connect(&tree);
         host::copy_tree(clone(), &tree.join("root/bkctld"));
         let entered = Entered { tree, binds: binds(suite), environment: environment() };
-        Bare { entered, _work: work }
+        Bare { entered, _work: work, _turn: turn }
     }
 }
 
@@ -67,7 +73,7 @@ fn binds(suite: &Suite) -> Vec<Bind> {
         Bind::read_only(toolchain.trim(), "/usr/local/rust"),
         Bind::writable(registry, "/root/.cargo/registry"),
         Bind::writable(built, "/root/bkctld/target"),
-        Bind::writable(suite.packages(), "/var/cache/apt/archives"),
+        Bind::writable(suite.packages("bare"), "/var/cache/apt/archives"),
     ]
 }
 

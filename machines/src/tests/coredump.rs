@@ -1,9 +1,10 @@
 //! A crash in a session has nothing started on a server whose core files go to systemd-coredump.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::confine::{self, CORE_PATTERN};
+use crate::host;
 use crate::machine::Machine;
 use crate::run::within;
 use crate::suite::Suite;
@@ -14,16 +15,20 @@ super::tests![a_crash_in_a_session_starts_no_handler_of_core_files];
 /// machine's first process. So a program of ours stands there for as long as this lives, notes that it was
 /// started for a process of the machine, and goes on into it.
 struct Handler {
+    /// Held by whoever has changed the pattern.
+    _lock: File,
     directory: PathBuf,
     before: Vec<u8>,
 }
 
 impl Handler {
     fn put(machine: &Machine) -> Handler {
+        let lock = File::create(host::cache().join("core_pattern.lock")).unwrap();
+        lock.lock().unwrap();
         let directory = confine::run_directory().join("core");
-        fs::create_dir(&directory).unwrap();
+        fs::create_dir_all(&directory).unwrap();
         let before = fs::read(CORE_PATTERN).unwrap();
-        let handler = Handler { directory, before };
+        let handler = Handler { _lock: lock, directory, before };
         handler.write(machine);
         // The arguments that this version of systemd-coredump takes, after its own name and the process.
         let settings = fs::read_to_string(machine.tree().join("usr/lib/sysctl.d/50-coredump.conf")).unwrap();
@@ -43,15 +48,17 @@ impl Handler {
         let program = self.directory.join("handler");
         let script = format!(
             "#!/bin/sh
-            grep -q '{group}' \"/proc/$1/cgroup\" || exit 0
+            # A session is in the machine's control groups; what the test runs there is in its PID namespace only.
+            grep -q '{group}' \"/proc/$1/cgroup\" || [ \"$(readlink \"/proc/$1/ns/pid\")\" = '{namespace}' ] || exit 0
             echo \"$1\" >>{started}
-            # As the machine numbers the process: it is process 1's that all of it descends from.
+            # As its own namespace numbers the process.
             number=$(awk '/^NSpid:/ {{ print $NF }}' \"/proc/$1/status\")
             process=$1
             shift
             exec nsenter --target \"$process\" --mount --uts --ipc --net --pid --root \
                 /lib/systemd/systemd-coredump \"$number\" \"$@\"\n",
             group = machine.control_group(),
+            namespace = machine.pid_namespace(),
             started = started.display(),
         );
         fs::write(&program, script).unwrap();
@@ -85,8 +92,9 @@ fn a_crash_in_a_session_starts_no_handler_of_core_files(suite: &Suite) {
     // That the handler works at all: a crash outside of a jail is taken.
     machine.run("ulimit -c unlimited; sh -c 'kill -SEGV $$' || true");
     let stored = machine.tree().join("var/lib/systemd/coredump");
-    within(10, "a core file that is taken", || {
-        handler.started() == 1 && fs::read_dir(&stored).is_ok_and(|mut files| files.next().is_some())
+    within(20, "a handler that is started", || handler.started() == 1);
+    within(20, "a core file that is taken", || {
+        fs::read_dir(&stored).is_ok_and(|mut files| files.next().is_some())
     });
     for limit in [":", "ulimit -c unlimited", "ulimit -c 0"] {
         let session = machine.attempt(&format!("ssh -p 2291 root@localhost '{limit}; kill -SEGV $$'"));

@@ -62,13 +62,13 @@ const ON_MACHINES: &[&[Test]] = &[
 const BARE: &[Test] = bare::TESTS;
 const HERE: &[Test] = package_file::TESTS;
 
-/// Every test, as `SUITE::MODULE::TEST`. Those on a release on which a program that was built here does not start are
-/// ignored.
+/// Every test, as `SUITE::MODULE::TEST`. Those on a release that is not wanted, or on which a program that was built
+/// here does not start, are ignored.
 pub fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = HERE.iter().map(|test| test.trial(None)).collect();
     trials.extend(BARE.iter().map(|test| test.trial(Some(&SUITES[0]))));
     for suite in SUITES {
-        let is_ignored = !suite.runs_programs_of_this_machine();
+        let is_ignored = !suite.is_wanted() || !suite.runs_programs_of_this_machine();
         let tests = ON_MACHINES.iter().copied().flatten();
         trials.extend(tests.map(|test| test.trial(Some(suite)).with_ignored_flag(is_ignored)));
     }
