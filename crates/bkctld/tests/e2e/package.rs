@@ -1,5 +1,5 @@
-//! What the Debian package adds to the program. That the package works is shown by `.ci/package` and
-//! `.ci/systemd`.
+//! What the Debian package adds to the program. That the package works is shown by the tests on whole machines in
+//! `machines/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
