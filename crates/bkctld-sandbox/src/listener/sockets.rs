@@ -73,8 +73,8 @@ fn open_all(addresses: &[SocketAddr]) -> Result<Vec<ListeningSocket>> {
             Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
                 if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {}
             Err(Errno::ADDRINUSE) => {
-                let message = format!("another program listens on {}, port {}", address.ip(), address.port());
-                return Err(Error::refused(message));
+                let (port, ip) = (address.port(), address.ip());
+                return Err(Error::refused(format!("port {port} is in use by another program ({ip})")));
             }
             Err(error) => return Err(Error::kernel(format!("cannot listen on {address}"), error)),
         }
