@@ -47,19 +47,9 @@ impl AsFd for SignalFd {
     }
 }
 
-/// Blocks no signal any more, as a program that is about to be replaced by another must.
-pub fn unblock_all() -> io::Result<()> {
-    let set = set_of(&[]);
-    set_mask(libc::SIG_SETMASK, &set)
-}
-
 fn block(set: &libc::sigset_t) -> io::Result<()> {
-    set_mask(libc::SIG_BLOCK, set)
-}
-
-fn set_mask(how: i32, set: &libc::sigset_t) -> io::Result<()> {
     // SAFETY: `set` is an initialised signal set; the old mask is not asked for.
-    match unsafe { libc::pthread_sigmask(how, set, std::ptr::null_mut()) } {
+    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set, std::ptr::null_mut()) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
