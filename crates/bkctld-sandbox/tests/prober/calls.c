@@ -100,7 +100,8 @@ static void other_processes(void) {
     TRY("attempt", "program of init", open("/proc/1/exe", O_RDONLY), ANY_FAILURE);
     TRY("attempt", "root of init", open("/proc/1/root/etc", O_RDONLY), ANY_FAILURE);
     TRY("attempt", "real time", sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}), EPERM);
-    TRY("attempt", "a better nice value", setpriority(PRIO_PROCESS, 0, -5), EPERM, EACCES);
+    /* Better than whatever the one has that runs the tests. */
+    TRY("attempt", "a better nice value", setpriority(PRIO_PROCESS, 0, -20), EPERM, EACCES);
     close(self);
 }
 
