@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use ssh_key::{PrivateKey, PublicKey};
 
@@ -82,7 +83,7 @@ impl fmt::Display for Server {
 }
 
 /// What the script of one jail says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ClientScript {
     /// The jail that the script pushes into.
     pub jail: JailName,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::text;
 
 /// Letters, digits, `.`, `_`, `-`, beginning with a letter or digit, at most 64 bytes, not `all`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct JailName(String);
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use bkctld_core::check::Severity;
 use bkctld_core::{Error, ErrorKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The exit codes that scripts rely on.
@@ -102,7 +103,7 @@ impl fmt::Display for Failure {
 }
 
 /// An error as `--json` tells it: `docs/json.md` has its fields and kinds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ErrorFields {
     /// One of [`ErrorKind`]'s names.
     pub kind: &'static str,

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Zoned;
 use jiff::civil::Date;
 
-use super::report::{Finding, Report, Severity};
+use super::report::{Canary, Details, Finding, Report, Severity};
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::jail::{ClientFile, Jail, JailName, Lookup};
@@ -29,8 +29,8 @@ pub fn canaries(settings: &Settings, names: &[JailName], now: &Zoned) -> Report 
 
 fn finding_of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> {
     let name = settings.canary_relative_file.as_str();
-    let finding = |severity, text: String, found: &str| {
-        Ok(Finding::of_jail(severity, jail.name(), text).with("canary", found))
+    let finding = |severity, text: String, canary: Canary| {
+        Ok(Finding::of_jail(severity, jail.name(), text).with(Details::Canary { canary }))
     };
     // Printed like the original does: with its leading slash, below the jail's data.
     let data = jail.data();
@@ -38,10 +38,10 @@ fn finding_of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> 
     let canary = match ClientFile::find(jail, &below)? {
         Lookup::File(canary) => canary,
         Lookup::Missing => {
-            return finding(Severity::Critical, format!("missing {name} file"), "missing");
+            return finding(Severity::Critical, format!("missing {name} file"), Canary::Missing);
         }
         Lookup::NotAFile(what) => {
-            return finding(Severity::Critical, format!("{name} is {what}"), "unusable");
+            return finding(Severity::Critical, format!("{name} is {what}"), Canary::Unusable);
         }
     };
     // The last day of the calendar has no day after it, the first none before it.
@@ -54,19 +54,19 @@ fn finding_of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> 
     };
     match found {
         Ok([true, _]) => {
-            finding(Severity::Ok, format!("entries found for today ({today}) in {name} file"), "today")
+            finding(Severity::Ok, format!("entries found for today ({today}) in {name} file"), Canary::Today)
         }
         Ok([_, true]) => {
             let text = format!("entries found for yesterday ({yesterday}) in {name} file");
-            finding(Severity::Warning, text, "yesterday")
+            finding(Severity::Warning, text, Canary::Yesterday)
         }
         Ok(_) => {
             let text = format!("No entry for today ({today}) nor yesterday ({yesterday}) in {name} file");
-            finding(Severity::Critical, text, "outdated")
+            finding(Severity::Critical, text, Canary::Outdated)
         }
         Err(error) if error.kind() == ErrorKind::FileTooLarge => {
             let text = format!("{name} is larger than {} MiB, which no canary is: not read", LIMIT >> 20);
-            finding(Severity::Critical, text, "unusable")
+            finding(Severity::Critical, text, Canary::Unusable)
         }
         Err(error) => Err(error).context("cannot read", jail.dir().join(Path::new(&below))),
     }

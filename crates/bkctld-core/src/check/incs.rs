@@ -6,7 +6,7 @@ use std::fs;
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 
-use super::report::{Finding, Report, Severity};
+use super::report::{Details, Finding, Report, Severity};
 use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::inc;
@@ -55,7 +55,7 @@ fn findings_of(jail: &Jail, now: &Zoned, expected: Expected) -> Result<Vec<Findi
     let missing = days.difference(&there);
     let mut findings: Vec<Finding> = missing
         .map(|day| {
-            finding(Severity::Warning, format!("missing inc for {day}")).with("missing", day.to_string())
+            finding(Severity::Warning, format!("missing inc for {day}")).with(Details::Inc { missing: *day })
         })
         .collect();
     if let PolicyFile::Bad(lines) = &policy {

@@ -3,10 +3,9 @@
 use std::fmt::Display;
 
 use jiff::{SignedDuration, Timestamp, Zoned};
-use serde_json::Value;
 
 use super::policy::{CheckPolicy, Thresholds};
-use super::report::{Finding, Measure, Report, Severity};
+use super::report::{Details, Finding, Measure, Report, Severity};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::jail::{ClientFile, Jail, JailName, Lookup};
@@ -41,36 +40,36 @@ fn finding_of(jail: &Jail, settings: &Settings, now: Timestamp) -> Result<(Findi
         problems.push(error.to_string());
         Pushes::default()
     });
-    let (finding, measure) = match ClientFile::lastlog(jail)? {
+    let (severity, text, last_login, age) = match ClientFile::lastlog(jail)? {
         Lookup::File(lastlog) => {
-            let verdict = judge(lastlog.modified(), now, thresholds, &pushes);
-            let measure = verdict.age.map(|age| Measure {
-                // With a prefix: a jail may be named 'critical'.
-                label: format!("age_{}", jail.name()),
-                value: age.as_secs().unsigned_abs(),
-                unit: "s",
-                thresholds: (seconds(thresholds.warning), seconds(thresholds.critical)),
-            });
-            let finding = Finding::of_jail(verdict.severity, jail.name(), verdict.text)
-                .with("last_login", lastlog.modified().to_string())
-                .with("hours", verdict.age.map(|age| age.as_hours()));
-            (finding, measure)
+            let Verdict { severity, text, age } = judge(lastlog.modified(), now, thresholds, &pushes);
+            (severity, text, Some(lastlog.modified()), age)
         }
-        Lookup::Missing => (no_lastlog(jail, "missing"), None),
-        Lookup::NotAFile(what) => (no_lastlog(jail, what), None),
+        Lookup::Missing => (Severity::Unknown, no_lastlog("missing"), None, None),
+        Lookup::NotAFile(what) => (Severity::Unknown, no_lastlog(what), None, None),
     };
-    let mut finding = finding
-        .with("warning", thresholds.warning)
-        .with("critical", thresholds.critical)
-        .with("last_push", pushes.last_successful.map(|time| time.to_string()));
+    let Thresholds { warning, critical } = thresholds;
+    let measure = age.map(|age| Measure {
+        // With a prefix: a jail may be named 'critical'.
+        label: format!("age_{}", jail.name()),
+        value: age.as_secs().unsigned_abs(),
+        unit: "s",
+        thresholds: (seconds(warning), seconds(critical)),
+    });
+    let (hours, last_push) = (age.map(|age| age.as_hours()), pushes.last_successful);
+    let mut finding = Finding::of_jail(severity, jail.name(), text).with(Details::Silence {
+        last_login,
+        hours,
+        warning,
+        critical,
+        last_push,
+    });
     finding.problems = problems;
     Ok((finding, measure))
 }
 
-fn no_lastlog(jail: &Jail, what: impl Display) -> Finding {
-    let text = format!("no lastlog: var/log/lastlog is {what}");
-    let finding = Finding::of_jail(Severity::Unknown, jail.name(), text);
-    finding.with("last_login", Value::Null).with("hours", Value::Null)
+fn no_lastlog(what: impl Display) -> String {
+    format!("no lastlog: var/log/lastlog is {what}")
 }
 
 fn seconds(hours: u32) -> u64 {

@@ -15,7 +15,7 @@ pub use canary::canaries;
 pub use incs::{Expected, incs};
 pub use jails::jails;
 pub use policy::{CheckPolicy, ExpectedState, Thresholds};
-pub use report::{Counts, Finding, Measure, Report, Severity};
+pub use report::{Canary, Counts, Details, Finding, Measure, Report, Severity};
 pub use setup::setup;
 
 /// The report of a check of every jail. If the jails cannot be listed, the report says why, because a plugin

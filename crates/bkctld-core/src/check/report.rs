@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::jail::JailName;
 use crate::text;
@@ -11,7 +13,8 @@ use crate::text;
 /// The severity of a finding, in the order in which an administrator needs to act: known faults come before
 /// unknown states, unlike in the exit codes of plugins. (The original ranked by exit code, so that one new
 /// jail without a login hid every critical one.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Severity {
     /// Nothing is wrong.
     Ok,
@@ -51,14 +54,8 @@ impl fmt::Display for Severity {
     }
 }
 
-impl Serialize for Severity {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
 /// One statement of a check about a jail or the server.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The severity of the finding.
     pub severity: Severity,
@@ -72,14 +69,80 @@ pub struct Finding {
     pub problems: Vec<String>,
     /// Additional fields for JSON.
     #[serde(flatten)]
-    details: Map<String, Value>,
+    details: Details,
+}
+
+/// The fields that a check adds to a finding.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Details {
+    /// How long a client has been silent.
+    Silence {
+        /// When the client last logged in; none without a lastlog.
+        last_login: Option<Timestamp>,
+        /// The whole hours since then; none if that cannot be determined.
+        hours: Option<i64>,
+        /// The threshold of a warning in hours.
+        warning: u32,
+        /// The threshold of a critical finding in hours.
+        critical: u32,
+        /// The end of the last successful push; none if there is no record of one.
+        last_push: Option<Timestamp>,
+    },
+    /// An inc that is not there.
+    Inc {
+        /// Its date.
+        #[schemars(with = "String", extend("format" = "date"))]
+        missing: Date,
+    },
+    /// The state of a canary.
+    Canary {
+        /// Its age, or the reason why it has none.
+        canary: Canary,
+    },
+    /// A check of the server itself.
+    Setup {
+        /// The name of the check, which does not change.
+        check: &'static str,
+        /// The jails, if the finding is about several.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        jails: Vec<JailName>,
+        /// The directories, if the finding is about several.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        directories: Vec<String>,
+    },
+    /// No further fields.
+    None {},
+}
+
+/// The state of a jail's canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Canary {
+    /// It has a line of today.
+    Today,
+    /// It has one of yesterday.
+    Yesterday,
+    /// It has neither.
+    Outdated,
+    /// It is not there.
+    Missing,
+    /// It cannot be read.
+    Unusable,
+}
+
+impl Details {
+    /// The fields of a check of the server that is not about several jails or directories.
+    pub(super) fn setup(check: &'static str) -> Details {
+        Details::Setup { check, jails: Vec::new(), directories: Vec::new() }
+    }
 }
 
 impl Finding {
     /// A finding about the server.
     pub fn new(severity: Severity, text: impl fmt::Display) -> Finding {
         let text = text::one_field(&text.to_string());
-        Finding { severity, jail: None, text, problems: Vec::new(), details: Map::new() }
+        Finding { severity, jail: None, text, problems: Vec::new(), details: Details::None {} }
     }
 
     /// A finding about one jail.
@@ -87,10 +150,9 @@ impl Finding {
         Finding { jail: Some(jail.clone()), ..Finding::new(severity, text) }
     }
 
-    /// Adds a field for JSON.
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Finding {
-        self.details.insert(key.to_owned(), value.into());
-        self
+    /// The same finding with these fields.
+    pub fn with(self, details: Details) -> Finding {
+        Finding { details, ..self }
     }
 
     /// The text, without the name of the jail.
@@ -133,7 +195,7 @@ impl fmt::Display for Measure {
 }
 
 /// The number of findings of each severity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// The number of findings of [`Severity::Unknown`].
     pub unknown: usize,

@@ -122,7 +122,7 @@ pub struct SessionLimits {
 }
 
 /// What keeps a session apart from the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// Every namespace, a user namespace among them: the jail's root is nobody on the host.

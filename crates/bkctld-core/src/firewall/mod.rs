@@ -50,7 +50,7 @@ impl Change {
 }
 
 /// The new rules for the back end.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(tag = "backend", rename_all = "lowercase")]
 pub enum Plan {
     /// No firewall is configured, so there is nobody to tell.

@@ -9,7 +9,19 @@ use jiff::civil::Date;
 use crate::error::Error;
 
 /// `YYYY-MM-DD-HH`, a date that exists and an hour from 00 to 23. Ordered by time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct IncName {
     date: Date,

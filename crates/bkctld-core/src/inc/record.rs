@@ -1,6 +1,7 @@
 //! What is known of one inc: the file `INCDIR/J/.NAME.record`.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::IncName;
@@ -10,7 +11,7 @@ use crate::file;
 use crate::jail::Jail;
 
 /// How an inc came to be, as JSON. Incs of the original program have none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// When the making of it began.
     pub begun: Timestamp,
@@ -27,7 +28,7 @@ pub struct Record {
 }
 
 /// How an inc was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// A read-only snapshot of the jail's btrfs subvolume.
@@ -37,7 +38,7 @@ pub enum Backend {
 }
 
 /// How much the making took; all zero for a snapshot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Directories, the top among them.
     pub directories: u64,

@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::hidden::jails_with;
@@ -31,7 +32,7 @@ const ARCHIVED: &str = ".archived-";
 const COPY: &str = ".archive-";
 
 /// How a jail gets into the archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// By a rename, as `ARCHIVESDIR` is on the same file system.

@@ -13,6 +13,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::intent::{Intent, forget};
@@ -39,7 +40,7 @@ pub struct Rename {
 }
 
 /// One thing that gets another name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// Which of the jail's belongings.
     pub what: Belonging,
@@ -50,7 +51,7 @@ pub struct Step {
 }
 
 /// What belongs to a jail and bears its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Belonging {
     /// `JAILDIR/J`.

@@ -149,7 +149,7 @@ impl Policy {
 }
 
 /// How much a policy keeps, as `status` shows it: the original counts the lines with the word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Retention {
     /// No policy.

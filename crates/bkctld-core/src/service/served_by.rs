@@ -1,5 +1,6 @@
 //! Who serves a jail now.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::original::{chroot, nspawn};
@@ -7,7 +8,7 @@ use crate::error::Result;
 use crate::jail::Jail;
 
 /// Who answers on a jail's port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum ServedBy {
     /// A listener of this program.
     #[serde(rename = "bkctld")]

@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text;
 
 /// One connection that reached sshd.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionRecord {
     /// The id, unique within the jail: the start in microseconds since 1970, and the monitor's pid.
     pub id: String,
@@ -49,7 +50,7 @@ pub struct SessionRecord {
 
 /// One program that sshd started for the client: a shell with a command, or a login shell. Programs that it
 /// starts itself are not examined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Program {
     /// The kind of the program.
     pub kind: Kind,
@@ -196,7 +197,7 @@ fn ended_well(exit: Option<u8>) -> bool {
 }
 
 /// The kind of a session or program. Ordered: if a session starts several programs, it has the greatest kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An interactive shell.
@@ -228,7 +229,7 @@ impl Kind {
 }
 
 /// The way in which a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// sshd ended by itself.

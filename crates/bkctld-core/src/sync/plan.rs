@@ -19,7 +19,7 @@ pub struct Wanted {
 }
 
 /// What the service of a jail on the node needs after its configuration was mirrored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
     /// It is off and shall be on.

@@ -3,11 +3,11 @@
 use bkctld_core::firewall::{self, Change, JailRules, Plan};
 use bkctld_core::{Jail, JailName};
 use clap::Args;
-use serde::Serialize;
 
 use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
+use crate::shape::firewall::Rules;
 
 /// Rewrite a jail's firewall rules
 #[derive(Args)]
@@ -25,11 +25,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     } else {
         firewall::change(&context.settings, &change, |plan| Ok(plan.clone()))?
     };
-    #[derive(Serialize)]
-    struct Beside<'a> {
-        firewall: &'a Plan,
-    }
-    let exit = context.for_each_beside(&names, Beside { firewall: &plan }, |name| of(context, name, &plan));
+    let exit = context.for_each_beside(&names, Rules { firewall: &plan }, |name| of(context, name, &plan));
     if let Plan::Minifirewall { rules, .. } | Plan::Nftables { rules } = &plan
         && context.options.dry_run
         && !context.options.json

@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::check::{Counts, Finding, Report, Severity};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// What a check found, as monitoring reads it: the status line first, then a line for each finding.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Findings<'a> {
     severity: Severity,
     counts: Counts,

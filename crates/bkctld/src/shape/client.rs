@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::client::ClientScript;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// The script by which a client pushes, and what it is made of.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Script {
     #[serde(flatten)]
     pub script: ClientScript,

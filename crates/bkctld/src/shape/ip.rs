@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::JailName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// The addresses that may connect to the jail.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Addresses {
     pub jail: JailName,
     pub addresses: Vec<String>,

@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::JailName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// Whether the jail is on. People and scripts have that from the exit code.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct State {
     pub jail: JailName,
     pub on: bool,

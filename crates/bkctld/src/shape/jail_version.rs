@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::JailName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// The version of the jail's format on disk.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Format {
     pub jail: JailName,
     pub format: String,

@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::JailName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// The keys that may log in, a line of the file for each.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Keys {
     pub jail: JailName,
     pub keys: Vec<String>,

@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::JailName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// The names of all jails.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Names {
     pub jails: Vec<JailName>,
 }

@@ -4,15 +4,18 @@ use std::cell::RefCell;
 use std::io;
 
 use bkctld_core::JailName;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{Answer, Page};
 
 /// What sshd said of the jail's sessions. As long as a log may be, no more than a line of it is held at once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(bound = "")]
 pub struct Log<L: Iterator<Item = String>> {
     pub jail: JailName,
     #[serde(serialize_with = "as_list")]
+    #[schemars(with = "Vec<String>")]
     lines: RefCell<L>,
 }
 

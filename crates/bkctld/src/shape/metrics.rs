@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::metrics::Family;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// What Prometheus and Munin ask for.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Families {
     pub metrics: Vec<Family>,
 }

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod client;
+pub mod firewall;
 pub mod ip;
 pub mod is_on;
 pub mod jail_version;
@@ -15,6 +16,8 @@ pub mod outcome;
 pub mod port;
 pub mod protection;
 pub mod report;
+#[cfg(test)]
+mod schema;
 pub mod stats;
 pub mod status;
 pub mod table;

@@ -3,13 +3,14 @@
 use std::fmt::Display;
 
 use bkctld_core::JailName;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::exit::{ErrorFields, Failure};
 
 /// What became of a command on one jail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ended {
     /// The command did it.
@@ -23,7 +24,7 @@ pub enum Ended {
 }
 
 /// What became of a command on one jail, in words for a person and fields for a program.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Outcome<D = Map<String, Value>> {
     /// What became of it.
     pub outcome: Ended,
@@ -76,7 +77,7 @@ impl<D> Outcome<D> {
 }
 
 /// The document of a command that changes something.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Results<D, B = Nothing> {
     /// One for each jail that the command acted on.
     pub results: Vec<JailResult<D>>,
@@ -86,7 +87,7 @@ pub struct Results<D, B = Nothing> {
 }
 
 /// What became of one jail.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct JailResult<D> {
     /// The jail.
     pub jail: JailName,
@@ -96,5 +97,5 @@ pub struct JailResult<D> {
 }
 
 /// No more fields.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Nothing {}

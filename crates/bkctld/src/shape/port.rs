@@ -3,12 +3,13 @@
 use std::io;
 
 use bkctld_core::{JailName, Port};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
 
 /// The jail's port.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct JailPort {
     pub jail: JailName,
     pub port: Port,

@@ -2,18 +2,19 @@
 
 use bkctld_core::inc::Protection;
 use bkctld_core::{IncName, JailName};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::outcome::{Ended, Outcome};
 
 /// What the commands add to the outcome of a jail.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Incs {
     pub incs: Vec<Inc>,
 }
 
 /// One inc that matched.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Inc {
     pub inc: IncName,
     /// What it is now, or would be; null where it is no btrfs snapshot.

@@ -4,6 +4,7 @@ use std::io;
 
 use bkctld_core::retention::Retention;
 use bkctld_core::{JailName, Port};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
@@ -11,13 +12,13 @@ use super::{Answer, Page};
 const HEADER: [&str; 6] = ["<name>", "<status>", "<port>", "<ip(s)>", "<policy>", "<incs>"];
 
 /// Every jail with its state, its policy and its incs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Report {
     pub jails: Vec<Line>,
 }
 
 /// One jail.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Line {
     pub name: JailName,
     /// `ON` or `OFF`.

@@ -6,6 +6,7 @@ use bkctld_core::retention::Retention;
 use bkctld_core::sizes::Sizes;
 use bkctld_core::{IncName, JailName, text};
 use jiff::{Timestamp, Zoned};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page};
@@ -15,13 +16,13 @@ const HEADER: [&str; 4] = ["<jail>", "<size>", "<incs>", "<lastconn>"];
 const MORE: [&str; 3] = ["<incsize>", "<files>", "<walked>"];
 
 /// How much each jail takes on disk, and when its client was last there.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Stats {
     pub jails: Vec<Line>,
 }
 
 /// One jail.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Line {
     pub name: JailName,
     pub retention: Retention,
@@ -35,13 +36,13 @@ pub struct Line {
 }
 
 /// [`Sizes`] as they are shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct LineSizes {
     live: Live,
     incs: Incs,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Live {
     bytes: u64,
     files: u64,
@@ -51,13 +52,13 @@ struct Live {
     not_counted: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Incs {
     bytes: u64,
     each: Vec<Inc>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Inc {
     inc: IncName,
     new_bytes: u64,

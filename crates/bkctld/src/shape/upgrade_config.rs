@@ -1,9 +1,10 @@
 //! The answer of `upgrade-config`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What `upgrade-config` adds to the outcome of a jail.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Changes {
     /// A sentence for each file that changed.
     pub changes: Vec<String>,

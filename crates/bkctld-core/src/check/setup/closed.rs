@@ -1,6 +1,6 @@
 //! Checks whether other users of the server can enter the directories of jails and incs.
 
-use super::{Finding, Parts, Severity};
+use super::{Details, Finding, Parts, Severity};
 use crate::config::Settings;
 use crate::{jail, text};
 
@@ -21,7 +21,7 @@ pub(super) fn check(settings: &Settings, parts: &mut Parts) {
     let text = format!(
         "other users of this server can enter directories of jails, where a client's set-uid program would make them root (the next 'bkctld inc' closes those of jails, 'chmod 700' the rest): {named}"
     );
-    let finding =
-        Finding::new(Severity::Warning, text).with("check", "open-to-others").with("directories", open);
+    let details = Details::Setup { check: "open-to-others", jails: Vec::new(), directories: open };
+    let finding = Finding::new(Severity::Warning, text).with(details);
     parts.findings.push(finding);
 }

@@ -17,7 +17,7 @@ use std::fmt::Display;
 
 use jiff::Zoned;
 
-use super::report::{Finding, Measure, Report, Severity};
+use super::report::{Details, Finding, Measure, Report, Severity};
 use crate::config::Settings;
 use crate::jail::{self, Jail};
 
@@ -59,15 +59,15 @@ struct Parts {
 }
 
 impl Parts {
-    fn add(&mut self, check: &str, severity: Severity, text: impl Display) {
-        self.findings.push(Finding::new(severity, text).with("check", check));
+    fn add(&mut self, check: &'static str, severity: Severity, text: impl Display) {
+        self.findings.push(Finding::new(severity, text).with(Details::setup(check)));
     }
 
-    fn add_of_jail(&mut self, check: &str, severity: Severity, jail: &Jail, text: impl Display) {
-        self.findings.push(Finding::of_jail(severity, jail.name(), text).with("check", check));
+    fn add_of_jail(&mut self, check: &'static str, severity: Severity, jail: &Jail, text: impl Display) {
+        self.findings.push(Finding::of_jail(severity, jail.name(), text).with(Details::setup(check)));
     }
 
-    fn unknown(&mut self, check: &str, why: impl Display) {
+    fn unknown(&mut self, check: &'static str, why: impl Display) {
         self.add(check, Severity::Unknown, why);
     }
 }

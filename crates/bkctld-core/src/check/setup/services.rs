@@ -1,7 +1,7 @@
 //! Checks each jail's service: is it in the expected state, with the configuration and the isolation that the
 //! administrator has set?
 
-use super::{Finding, Parts, Severity};
+use super::{Details, Finding, Parts, Severity};
 use crate::check::{CheckPolicy, ExpectedState};
 use crate::config::{Isolation, Settings};
 use crate::jail::{Jail, JailName, SessionPolicy, SshdConfig, running_without_data};
@@ -21,7 +21,7 @@ pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
                 parts.add_of_jail("isolation", Severity::Ok, jail, text);
             }
             Ok(None) if expected == ExpectedState::Off => {}
-            Ok(None) => off.push(jail.name().as_str()),
+            Ok(None) => off.push(jail.name().clone()),
             Err(error) => parts.add_of_jail("state", Severity::Unknown, jail, error),
         }
         isolation(settings, jail, parts);
@@ -32,12 +32,20 @@ pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
         return parts.add("state", Severity::Ok, "all jails are in their expected state.");
     }
     let more = off.len().saturating_sub(NAMED);
-    let mut text = format!("{} jail(s) shouldn't be OFF: {}", off.len(), off[..off.len() - more].join(", "));
+    let mut text = format!("{} jail(s) shouldn't be OFF: {}", off.len(), join(&off[..off.len() - more]));
     if more > 0 {
         text.push_str(&format!(" and {more} more"));
     }
-    let finding = Finding::new(Severity::Critical, text).with("check", "state").with("jails", off);
+    let finding = Finding::new(Severity::Critical, text).with(Details::Setup {
+        check: "state",
+        jails: off,
+        directories: Vec::new(),
+    });
     parts.findings.push(finding);
+}
+
+fn join(names: &[JailName]) -> String {
+    names.iter().map(JailName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Finds jails that run without a directory in `JAILDIR`: the backup partition is missing, and their clients
@@ -46,10 +54,9 @@ pub(super) fn without_data(settings: &Settings, listed: &[JailName], parts: &mut
     // Another check reports locks that cannot be trusted.
     let running = running_without_data(settings, listed).unwrap_or_default();
     if !running.is_empty() {
-        let names: Vec<&str> = running.iter().map(JailName::as_str).collect();
-        let text = format!("{} jail(s) are on without their data: {}", names.len(), names.join(", "));
-        let finding =
-            Finding::new(Severity::Critical, text).with("check", "without-data").with("jails", names);
+        let text = format!("{} jail(s) are on without their data: {}", running.len(), join(&running));
+        let details = Details::Setup { check: "without-data", jails: running, directories: Vec::new() };
+        let finding = Finding::new(Severity::Critical, text).with(details);
         parts.findings.push(finding);
     }
 }

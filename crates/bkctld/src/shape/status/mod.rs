@@ -12,6 +12,7 @@ use bkctld_core::retention::Retention;
 use bkctld_core::service::ServedBy;
 use bkctld_core::session::{SessionRecord, WithoutLogin};
 use bkctld_core::{JailName, Port};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, Page, table};
@@ -20,13 +21,13 @@ const WIDTHS: [usize; 4] = [30, 10, 10, 25];
 const HEADER: [&str; 5] = ["JAIL NAME", "STATUS", "PORT", "RETENTION (DAY/MONTH)", "IP"];
 
 /// What the jails are like at this moment.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Statuses {
     pub jails: Vec<Status>,
 }
 
 /// One jail.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Status {
     pub name: JailName,
     /// `ON` or `OFF`.
@@ -50,7 +51,7 @@ pub struct Status {
 }
 
 /// The jail's sessions.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Sessions {
     pub active: Vec<SessionRecord>,
     pub last: Option<SessionRecord>,

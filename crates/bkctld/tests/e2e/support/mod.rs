@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod client;
+pub mod commands;
 pub mod digest;
 pub mod machine;
 pub mod nagios;
@@ -9,6 +10,7 @@ pub mod network;
 pub mod original;
 pub mod processes;
 pub mod run;
+pub mod schema;
 pub mod server;
 pub mod strace;
 pub mod terminal;

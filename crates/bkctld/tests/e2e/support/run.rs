@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use super::schema;
+
 /// A program that hangs fails its test after this long, unless the test allows more.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
@@ -90,12 +92,13 @@ impl Ran {
         self
     }
 
-    /// Standard output as JSON with a version.
+    /// Standard output as JSON in the shape of the schema.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         let value: serde_json::Value = serde_json::from_slice(&self.stdout)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.told()));
-        assert!(value["version"].is_u64(), "no version field: {}", self.told());
+        let faults = schema::faults(&value);
+        assert!(faults.is_empty(), "not as in docs/json.schema.json: {faults:#?}\n{}", self.told());
         value
     }
 
