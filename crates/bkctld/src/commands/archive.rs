@@ -7,11 +7,11 @@ use bkctld_core::progress::Progress;
 use bkctld_core::watch::Watch;
 use bkctld_core::{JailName, text};
 use clap::Args;
-use serde_json::json;
 
 use crate::completers;
 use crate::context::{Context, Ended, Outcome, Question, Target};
 use crate::exit::{Exit, Failure};
+use crate::shape::archive::Archived;
 use crate::ui::progress::Display;
 
 /// Stop a jail and move it to the archive; its incs go on expiring
@@ -39,7 +39,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     Ok(context.for_each_agreed(&names, &question, |name| archive(context, name, &watch)))
 }
 
-fn archive(context: &Context, name: &JailName, watch: &Drawing<'_>) -> Result<Outcome, Failure> {
+fn archive(context: &Context, name: &JailName, watch: &Drawing<'_>) -> Result<Outcome<Archived>, Failure> {
     if context.options.dry_run {
         return would(&Archive::plan(&context.settings, name)?);
     }
@@ -50,18 +50,21 @@ fn archive(context: &Context, name: &JailName, watch: &Drawing<'_>) -> Result<Ou
         1 => "; 1 session is ended".to_owned(),
         many => format!("; {many} sessions are ended"),
     };
-    let outcome = Outcome::new(Ended::Done, format_args!("jail '{name}' archived to {place}{ended}"))
-        .with("archive", place)
-        .with("way", json!(archived.way))
-        .with("sessions_ended", archived.sessions_ended);
+    let outcome =
+        Outcome::new(Ended::Done, format_args!("jail '{name}' archived to {place}{ended}")).with(Archived {
+            archive: place.clone(),
+            way: archived.way,
+            sessions_ended: Some(archived.sessions_ended),
+        });
     Ok(if archived.sessions_ended > 0 { outcome.into_warning() } else { outcome })
 }
 
-fn would(planned: &Archive) -> Result<Outcome, Failure> {
+fn would(planned: &Archive) -> Result<Outcome<Archived>, Failure> {
     let (name, place) = (planned.jail().name(), text::path(planned.jail().archive()).to_string());
     let how = if planned.way == Way::Copied { " by a copy, as that is on another file system" } else { "" };
     let message = format_args!("would archive jail '{name}' to {place}{how}");
-    Ok(Outcome::new(Ended::Would, message).with("archive", place).with("way", json!(planned.way)))
+    let archived = Archived { archive: place.clone(), way: planned.way, sessions_ended: None };
+    Ok(Outcome::new(Ended::Would, message).with(archived))
 }
 
 /// Draws how far the copies are, from the first one on, when all questions are answered.

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::shape::convert_v2::Steps;
 
 /// Convert a jail of version 1 in place
 #[derive(Args)]
@@ -27,7 +28,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     }))
 }
 
-fn would(jail: &Jail) -> Result<Outcome, Failure> {
+fn would(jail: &Jail) -> Result<Outcome<Steps>, Failure> {
     let name = jail.name();
     let (steps, is_on) = match convert::plan(jail)? {
         ConversionPlan::Start => {
@@ -39,5 +40,5 @@ fn would(jail: &Jail) -> Result<Outcome, Failure> {
     let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
     let ends = if is_on { ", end its sessions and start it again" } else { "" };
     let message = format!("would convert jail '{name}' to version 2{ends}: {}", steps.join("; "));
-    Ok(Outcome::new(Ended::Would, message).with("steps", steps))
+    Ok(Outcome::new(Ended::Would, message).with(Steps { steps }))
 }

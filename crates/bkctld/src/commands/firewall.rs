@@ -7,7 +7,7 @@ use clap::Args;
 use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
-use crate::shape::firewall::Rules;
+use crate::shape::firewall::{Admitted, Rules};
 
 /// Rewrite a jail's firewall rules
 #[derive(Args)]
@@ -35,7 +35,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn of(context: &Context, name: &JailName, plan: &Plan) -> Result<Outcome, Failure> {
+fn of(context: &Context, name: &JailName, plan: &Plan) -> Result<Outcome<Admitted>, Failure> {
     if *plan == Plan::None {
         let message = format_args!("no rules are written for jail '{name}': no FIREWALL is configured");
         return Ok(Outcome::new(Ended::Skipped, message));
@@ -48,5 +48,5 @@ fn of(context: &Context, name: &JailName, plan: &Plan) -> Result<Outcome, Failur
     } else {
         Outcome::new(Ended::Done, format_args!("the firewall admits {list} to port {port} of jail '{name}'"))
     };
-    Ok(outcome.with("port", port.get()).with("addresses", shown))
+    Ok(outcome.with(Admitted { port, addresses: shown }))
 }

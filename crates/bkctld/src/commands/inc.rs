@@ -17,6 +17,7 @@ use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 use crate::limits::room_for_trees;
+use crate::shape::inc::NewInc;
 use crate::ui::progress::Display;
 
 /// Make an inc of every jail that has a policy, or of those named
@@ -77,7 +78,7 @@ fn of(
     inc: IncName,
     times: Option<&TimeFile>,
     progress: &Progress,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome<NewInc>, Failure> {
     // Of either format: a jail that is not converted yet must not be without incs.
     let jail = Jail::open(&context.settings, name.clone())?;
     if matches!(Policy::read(&jail)?, PolicyFile::Missing) {
@@ -111,12 +112,10 @@ fn of(
     }
 }
 
-fn told(context: &Context, name: &JailName, made: &Made) -> Outcome {
+fn told(context: &Context, name: &JailName, made: &Made) -> Outcome<NewInc> {
     for warning in &made.record.warnings {
         context.ui.warning(format_args!("inc {} of jail '{name}': {warning}", made.name));
     }
-    let record = serde_json::to_value(&made.record).unwrap_or_default();
     Outcome::new(Ended::Done, format_args!("inc {} of jail '{name}' made", made.name))
-        .with("inc", made.name.to_string())
-        .with("record", record)
+        .with(NewInc { inc: made.name, record: made.record.clone() })
 }

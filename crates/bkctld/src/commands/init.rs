@@ -11,6 +11,7 @@ use clap::Args;
 use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::shape::init::NewJail;
 
 /// Create a jail (it is not started)
 #[derive(Args)]
@@ -30,7 +31,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
             let port = create::run(&context.settings, name, context)?;
             (port, Outcome::new(Ended::Done, format_args!("jail '{name}' created on port {port}")))
         };
-        Ok(outcome.with("port", port.get()))
+        Ok(outcome.with(NewJail { port }))
     });
     if exit == Exit::Done && !context.options.dry_run && context.ui.guides() {
         match next_steps(context, &jail) {

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
-use crate::shape::ip::Addresses;
+use crate::shape::ip::{Addresses, NewAddresses};
 
 /// Show the addresses that may connect; add one, or take one away
 #[derive(Args)]
@@ -35,7 +35,7 @@ fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn set(context: &Context, name: &JailName, change: AddressChange) -> Result<Outcome, Failure> {
+fn set(context: &Context, name: &JailName, change: AddressChange) -> Result<Outcome<NewAddresses>, Failure> {
     let settings = &context.settings;
     let (addresses, outcome) = if context.options.dry_run {
         let addresses = shown(&access::plan_addresses(settings, name, change)?);
@@ -47,7 +47,7 @@ fn set(context: &Context, name: &JailName, change: AddressChange) -> Result<Outc
         let list = addresses.join(", ");
         (addresses, Outcome::new(Ended::Done, format_args!("jail '{name}' allows {list}")))
     };
-    Ok(outcome.with("addresses", addresses))
+    Ok(outcome.with(NewAddresses { addresses }))
 }
 
 fn shown(addresses: &AllowedAddresses) -> Vec<String> {

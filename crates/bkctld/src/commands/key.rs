@@ -14,6 +14,7 @@ use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 use crate::shape;
+use crate::shape::key::NewKeys;
 
 /// Show or replace a jail's authorized keys
 #[derive(Args)]
@@ -40,7 +41,7 @@ fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome, Failure> {
+fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome<NewKeys>, Failure> {
     // Before the keys are asked for.
     context.jail(name)?;
     if file == Path::new("-") && io::stdin().is_terminal() {
@@ -52,10 +53,11 @@ fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome, F
     let counted = text::count(count, "key");
     if context.options.dry_run {
         let message = format_args!("would give jail '{name}' {counted} in place of its own");
-        return Ok(Outcome::new(Ended::Would, message).with("keys", count));
+        return Ok(Outcome::new(Ended::Would, message).with(NewKeys { keys: count }));
     }
     access::replace_keys(&context.settings, name, &keys, context)?;
-    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has {counted} now")).with("keys", count))
+    Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' has {counted} now"))
+        .with(NewKeys { keys: count }))
 }
 
 /// Reads the administrator's file, or standard input, up to the limit of such files.

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
-use crate::shape::port::JailPort;
+use crate::shape::port::{JailPort, NewPort};
 
 /// Show or set a jail's port
 #[derive(Args)]
@@ -40,7 +40,7 @@ fn show(context: &Context, name: &JailName) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn set(context: &Context, name: &JailName, choice: PortChoice) -> Result<Outcome, Failure> {
+fn set(context: &Context, name: &JailName, choice: PortChoice) -> Result<Outcome<NewPort>, Failure> {
     let settings = &context.settings;
     let (port, outcome) = if context.options.dry_run {
         let port = access::plan_port(settings, name, choice)?;
@@ -49,5 +49,5 @@ fn set(context: &Context, name: &JailName, choice: PortChoice) -> Result<Outcome
         let port = access::set_port(settings, name, choice, context)?;
         (port, Outcome::new(Ended::Done, format_args!("jail '{name}' has port {port}")))
     };
-    Ok(outcome.with("port", port.get()))
+    Ok(outcome.with(NewPort { port }))
 }

@@ -6,7 +6,7 @@ use bkctld_core::{IncName, Jail, JailName};
 
 use crate::context::{Context, Outcome};
 use crate::exit::{Exit, Failure};
-use crate::shape::protection::{Incs, Tally};
+use crate::shape::protection::{LockableIncs, Tally};
 
 /// Locks the incs that match, or unlocks them.
 pub fn set(context: &Context, pattern: &str, locked: bool) -> Result<Exit, Failure> {
@@ -23,7 +23,7 @@ fn set_in_jail(
     name: &JailName,
     incs: &[IncName],
     locked: bool,
-) -> Result<Outcome<Incs>, Failure> {
+) -> Result<Outcome<LockableIncs>, Failure> {
     let jail = Jail::new(&context.settings, name.clone());
     let rehearsal = context.options.dry_run;
     let _lock = match rehearsal {

@@ -18,7 +18,7 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
-    Ok(context.for_each(&names, |name| {
+    Ok(context.for_each(&names, |name| -> Result<Outcome, Failure> {
         let jail = context.jail(name)?;
         if !service::is_on(&jail)? {
             let off = format!("jail '{name}' is off, nothing to reload");

@@ -3,11 +3,11 @@
 use bkctld_core::lifecycle::rename::{self, Rename};
 use bkctld_core::{JailName, text};
 use clap::Args;
-use serde_json::json;
 
 use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
+use crate::shape::rename::Renamed;
 
 /// Rename a jail with its incs, configuration and firewall rules
 #[derive(Args)]
@@ -37,7 +37,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     }))
 }
 
-fn would(context: &Context, rename: &Rename) -> Result<Outcome, Failure> {
+fn would(context: &Context, rename: &Rename) -> Result<Outcome<Renamed>, Failure> {
     let (old, new, sessions) = (rename.from().name(), rename.to().name(), rename.sessions()?);
     if sessions > 0 {
         context.ui.warning(format_args!("jail '{old}': {} by this", sessions_ended(sessions)));
@@ -55,9 +55,6 @@ fn sessions_ended(sessions: usize) -> String {
     if sessions == 1 { "1 session is ended".to_owned() } else { format!("{sessions} sessions are ended") }
 }
 
-fn with_plan(outcome: Outcome, rename: &Rename, sessions: usize) -> Outcome {
-    outcome
-        .with("to", rename.to().name().as_str())
-        .with("sessions_ended", sessions)
-        .with("steps", json!(rename.steps))
+fn with_plan(outcome: Outcome<Renamed>, rename: &Rename, sessions_ended: usize) -> Outcome<Renamed> {
+    outcome.with(Renamed { to: rename.to().name().clone(), sessions_ended, steps: rename.steps.clone() })
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::shape::report::{Line, Report};
+use crate::shape::report::{Report, ReportedJail};
 
 /// Show each jail with its state, its policy and its incs
 #[derive(Args)]
@@ -24,13 +24,13 @@ pub fn run(context: &Context, _: Arguments) -> Result<Exit, Failure> {
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Error })
 }
 
-fn read(context: &Context, jail: &Jail) -> Line {
+fn read(context: &Context, jail: &Jail) -> ReportedJail {
     let mut overview = Overview::read(jail, &context.settings);
     let incs = overview.note(jail, inc::list(jail)).unwrap_or_default();
     if let Some(error) = overview.other_format.take() {
         context.ui.warning(Failure::from(error));
     }
-    Line {
+    ReportedJail {
         name: jail.name().clone(),
         status: overview.status(),
         port: overview.port,

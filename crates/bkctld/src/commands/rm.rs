@@ -7,12 +7,12 @@ use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Expiry, Plan};
 use bkctld_core::{Error, Jail, JailName, inc, text};
 use clap::Args;
-use serde_json::json;
 
 use crate::completers;
 use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 use crate::limits::room_for_trees;
+use crate::shape::rm::Decisions;
 use crate::ui::progress::Display;
 
 /// Delete the incs that no rule of the policy keeps
@@ -54,7 +54,7 @@ fn expire(
     expiry: &Expiry,
     name: &JailName,
     progress: &Progress,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome<Decisions>, Failure> {
     let settings = &context.settings;
     let plan = if context.options.dry_run {
         expiry.plan(&Jail::new(settings, name.clone()))?
@@ -68,7 +68,7 @@ fn expire(
     })
 }
 
-fn would(name: &JailName, plan: &Plan) -> Outcome {
+fn would(name: &JailName, plan: &Plan) -> Outcome<Decisions> {
     let lines: Vec<String> = plan
         .decisions
         .iter()
@@ -78,27 +78,12 @@ fn would(name: &JailName, plan: &Plan) -> Outcome {
         })
         .collect();
     let message = if lines.is_empty() { format!("jail '{name}' has no incs") } else { lines.join("\n") };
-    with_plan(Outcome::new(Ended::Would, message), plan)
+    Outcome::new(Ended::Would, message).with(plan.into())
 }
 
-fn outcome(name: &JailName, plan: &Plan) -> Outcome {
+fn outcome(name: &JailName, plan: &Plan) -> Outcome<Decisions> {
     let ended = if plan.deleted().next().is_none() { Ended::Skipped } else { Ended::Done };
     let (kept, deleted) = (plan.kept().count(), text::count(plan.deleted().count(), "inc"));
-    with_plan(Outcome::new(ended, format_args!("jail '{name}': {deleted} deleted, {kept} kept")), plan)
-}
-
-/// The plan for programs: every inc, what becomes of it, and why.
-fn with_plan(outcome: Outcome, plan: &Plan) -> Outcome {
-    let incs: Vec<_> = plan
-        .decisions
-        .iter()
-        .map(|decision| {
-            json!({
-                "inc": decision.inc.to_string(),
-                "keep": decision.keeps(),
-                "reason": decision.reason.to_string(),
-            })
-        })
-        .collect();
-    outcome.with("incs", incs)
+    let message = format_args!("jail '{name}': {deleted} deleted, {kept} kept");
+    Outcome::new(ended, message).with(plan.into())
 }

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::limits::room_for_trees;
 use crate::parallel;
-use crate::shape::stats::{Line, LineSizes, Stats};
+use crate::shape::stats::{JailSizes, MeasuredJail, Stats};
 use crate::ui::progress::Display;
 
 /// Show what each jail takes on disk, and when its client was last there
@@ -57,7 +57,7 @@ pub fn run(context: &Context, _: Arguments) -> Result<Exit, Failure> {
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Error })
 }
 
-fn measure(context: &Context, jail: &Jail, measuring: &Measuring, progress: &Progress) -> Line {
+fn measure(context: &Context, jail: &Jail, measuring: &Measuring, progress: &Progress) -> MeasuredJail {
     let mut errors = Vec::new();
     let retention = Retention::of(jail).map_err(|error| errors.push(error)).unwrap_or(Retention::None);
     let last_connection = ClientFile::lastlog(jail)
@@ -73,6 +73,6 @@ fn measure(context: &Context, jail: &Jail, measuring: &Measuring, progress: &Pro
         context.ui.warning(format_args!("jail '{}': {problem}", jail.name()));
     }
     let problems = errors.into_iter().map(|error: Error| error.in_jail(jail.name()).to_string()).collect();
-    let sizes = sizes.map(LineSizes::from);
-    Line { name: jail.name().clone(), retention, last_connection, sizes, problems }
+    let sizes = sizes.map(JailSizes::from);
+    MeasuredJail { name: jail.name().clone(), retention, last_connection, sizes, problems }
 }

@@ -19,7 +19,7 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = names(context, &arguments.target)?;
-    Ok(context.for_each(&names, |name| {
+    Ok(context.for_each(&names, |name| -> Result<Outcome, Failure> {
         let jail = Jail::new(&context.settings, name.clone());
         if context.options.dry_run {
             return Ok(Outcome::new(

@@ -7,11 +7,11 @@ use bkctld_core::error::JailContext;
 use bkctld_core::sync::{Mirrored, OnNode, Run, Service, Wanted};
 use bkctld_core::{JailName, config, text};
 use clap::Args;
-use serde_json::json;
 
 use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
+use crate::shape::sync::{Node, Nodes};
 
 /// Mirror a jail's configuration and state to the servers in NODE
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct Arguments {
     target: Target,
 }
 
-type Outcomes = BTreeMap<JailName, Result<Outcome, Failure>>;
+type Outcomes = BTreeMap<JailName, Result<Outcome<Nodes>, Failure>>;
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = context.names(&arguments.target)?;
@@ -76,7 +76,7 @@ fn combine(context: &Context, jails: &[Wanted], nodes: Vec<(&str, OnNode)>, outc
                 let failure = Failure::from(error);
                 context.ui.error(&failure);
                 for told in &mut told {
-                    told.nodes.push(json!({ "node": node, "error": failure.to_string() }));
+                    told.nodes.push(Node::failed(node, &failure));
                 }
             }
         }
@@ -90,7 +90,7 @@ fn combine(context: &Context, jails: &[Wanted], nodes: Vec<(&str, OnNode)>, outc
 #[derive(Default)]
 struct Told {
     lines: Vec<String>,
-    nodes: Vec<serde_json::Value>,
+    nodes: Vec<Node>,
     failures: Vec<Failure>,
     changed: bool,
 }
@@ -105,20 +105,15 @@ impl Told {
         }
         self.lines.push(line);
         self.changed |= changed;
-        self.nodes.push(json!({
-            "node": node,
-            "created": mirrored.created,
-            "changes": mirrored.changes,
-            "service": mirrored.service,
-        }));
+        self.nodes.push(Node::mirrored(node, mirrored));
     }
 
     fn failed(&mut self, node: &str, failure: Failure) {
-        self.nodes.push(json!({ "node": node, "error": failure.to_string() }));
+        self.nodes.push(Node::failed(node, &failure));
         self.failures.push(failure);
     }
 
-    fn outcome(self, context: &Context, name: &JailName) -> Result<Outcome, Failure> {
+    fn outcome(self, context: &Context, name: &JailName) -> Result<Outcome<Nodes>, Failure> {
         let mut failures = self.failures.into_iter();
         if let Some(first) = failures.next() {
             failures.for_each(|failure| context.ui.error(failure));
@@ -131,7 +126,7 @@ impl Told {
             (false, false) => Ended::Skipped,
         };
         let told = if self.lines.is_empty() { "not mirrored".to_owned() } else { self.lines.join("; ") };
-        Ok(Outcome::new(ended, format_args!("jail '{name}' {told}")).with("nodes", self.nodes))
+        Ok(Outcome::new(ended, format_args!("jail '{name}' {told}")).with(Nodes { nodes: self.nodes }))
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
+use crate::shape::update::Updated;
 
 /// Bring the programs that the jails share up to the host's packages
 #[derive(Args)]
@@ -28,8 +29,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         let done = if changed { "updated" } else { "up to date" };
         let gone = if cleared.is_empty() { String::new() } else { format!(", gone: {}", cleared.join(", ")) };
         Ok(Outcome::new(Ended::Done, format_args!("jail '{name}' is {done}{gone}"))
-            .with("changed", changed)
-            .with("cleared", cleared))
+            .with(Updated { changed: Some(changed), cleared }))
     }))
 }
 
@@ -43,7 +43,7 @@ fn build(context: &Context) -> Result<bool, Failure> {
     Ok(built.changed)
 }
 
-fn would(jail: &Jail) -> Result<Outcome, Failure> {
+fn would(jail: &Jail) -> Result<Outcome<Updated>, Failure> {
     let planned = update::plan(jail)?;
     let mut message = format!("would update the programs of jail '{}'", jail.name());
     if planned.takes_over {
@@ -53,7 +53,7 @@ fn would(jail: &Jail) -> Result<Outcome, Failure> {
     if !cleared.is_empty() {
         message += &format!(", and delete {}", cleared.join(", "));
     }
-    Ok(Outcome::new(Ended::Would, message).with("cleared", cleared))
+    Ok(Outcome::new(Ended::Would, message).with(Updated { changed: None, cleared }))
 }
 
 fn shown(leftovers: &Leftovers) -> Vec<String> {

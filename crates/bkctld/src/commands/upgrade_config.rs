@@ -80,7 +80,7 @@ fn outcome(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome<Changes> {
         _ => "",
     };
     let message = format_args!("jail '{}': {what}{remark}", jail.name());
-    let outcome = Outcome::without_details(ended, message).with_details(Changes { changes });
+    let outcome = Outcome::new(ended, message).with(Changes { changes });
     if remark.is_empty() { outcome } else { outcome.into_warning() }
 }
 

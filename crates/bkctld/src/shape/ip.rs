@@ -20,3 +20,9 @@ impl Answer for Addresses {
         self.addresses.iter().try_for_each(|address| page.line(address))
     }
 }
+
+/// What `ip` adds to the outcome of a jail whose addresses it changes.
+#[derive(Serialize, JsonSchema)]
+pub struct NewAddresses {
+    pub addresses: Vec<String>,
+}

@@ -32,3 +32,10 @@ impl Answer for Keys {
         page.out.write_all(&self.file)
     }
 }
+
+/// What `key` adds to the outcome of a jail whose keys it replaces.
+#[derive(Serialize, JsonSchema)]
+pub struct NewKeys {
+    /// How many there are now.
+    pub keys: usize,
+}

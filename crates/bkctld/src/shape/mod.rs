@@ -2,9 +2,13 @@
 //! JSON document for a program, so that the two cannot disagree. Each command's shape is in the file of its
 //! name. `docs/json.md` describes the documents.
 
+pub mod archive;
 pub mod check;
 pub mod client;
+pub mod convert_v2;
 pub mod firewall;
+pub mod inc;
+pub mod init;
 pub mod ip;
 pub mod is_on;
 pub mod jail_version;
@@ -15,12 +19,16 @@ pub mod metrics;
 pub mod outcome;
 pub mod port;
 pub mod protection;
+pub mod rename;
 pub mod report;
+pub mod rm;
 #[cfg(test)]
 mod schema;
 pub mod stats;
 pub mod status;
+pub mod sync;
 pub mod table;
+pub mod update;
 pub mod upgrade_config;
 
 use std::fmt::Display;

@@ -5,7 +5,6 @@ use std::fmt::Display;
 use bkctld_core::JailName;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::exit::{ErrorFields, Failure};
 
@@ -25,7 +24,7 @@ pub enum Ended {
 
 /// What became of a command on one jail, in words for a person and fields for a program.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Outcome<D = Map<String, Value>> {
+pub struct Outcome<D = Nothing> {
     /// What became of it.
     pub outcome: Ended,
     /// The same in words.
@@ -41,32 +40,19 @@ pub struct Outcome<D = Map<String, Value>> {
     pub warns: bool,
 }
 
-impl Outcome {
-    /// Of this sort, in these words.
-    pub fn new(outcome: Ended, message: impl Display) -> Outcome {
-        Outcome::without_details(outcome, message)
-    }
-
-    /// With a field for programs.
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Outcome {
-        self.details.get_or_insert_default().insert(key.to_owned(), value.into());
-        self
-    }
-}
-
 impl<D> Outcome<D> {
     /// Of this sort, in these words, with nothing more for programs.
-    pub fn without_details(outcome: Ended, message: impl Display) -> Outcome<D> {
+    pub fn new(outcome: Ended, message: impl Display) -> Outcome<D> {
         Outcome { outcome, message: message.to_string(), error: None, details: None, warns: false }
     }
 
     /// What is known of a failure.
     pub fn failed(failure: &Failure) -> Outcome<D> {
-        Outcome { error: Some(failure.fields()), ..Outcome::without_details(Ended::Failed, failure) }
+        Outcome { error: Some(failure.fields()), ..Outcome::new(Ended::Failed, failure) }
     }
 
     /// With these fields for programs.
-    pub fn with_details(self, details: D) -> Outcome<D> {
+    pub fn with(self, details: D) -> Outcome<D> {
         Outcome { details: Some(details), ..self }
     }
 
@@ -88,6 +74,7 @@ pub struct Results<D, B = Nothing> {
 
 /// What became of one jail.
 #[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct JailResult<D> {
     /// The jail.
     pub jail: JailName,

@@ -20,3 +20,9 @@ impl Answer for JailPort {
         page.line(self.port)
     }
 }
+
+/// What `port` adds to the outcome of a jail whose port it changes.
+#[derive(Serialize, JsonSchema)]
+pub struct NewPort {
+    pub port: Port,
+}

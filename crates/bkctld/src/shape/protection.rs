@@ -9,13 +9,13 @@ use super::outcome::{Ended, Outcome};
 
 /// What the commands add to the outcome of a jail.
 #[derive(Serialize, JsonSchema)]
-pub struct Incs {
-    pub incs: Vec<Inc>,
+pub struct LockableIncs {
+    pub incs: Vec<LockableInc>,
 }
 
 /// One inc that matched.
 #[derive(Serialize, JsonSchema)]
-pub struct Inc {
+pub struct LockableInc {
     pub inc: IncName,
     /// What it is now, or would be; null where it is no btrfs snapshot.
     pub locked: Option<bool>,
@@ -27,7 +27,7 @@ pub struct Tally {
     /// What they shall be.
     locked: bool,
     rehearsal: bool,
-    incs: Vec<Inc>,
+    incs: Vec<LockableInc>,
 }
 
 impl Tally {
@@ -40,12 +40,12 @@ impl Tally {
     pub fn count(&mut self, inc: IncName, before: Protection) {
         let locked = (before != Protection::NoSnapshot).then_some(self.locked);
         let changed = locked.is_some_and(|locked| locked != (before == Protection::Locked));
-        self.incs.push(Inc { inc, locked, changed });
+        self.incs.push(LockableInc { inc, locked, changed });
     }
 
     /// What became of them all.
-    pub fn outcome(self, jail: &JailName) -> Outcome<Incs> {
-        let number = |is: fn(&Inc) -> bool| self.incs.iter().filter(|inc| is(inc)).count();
+    pub fn outcome(self, jail: &JailName) -> Outcome<LockableIncs> {
+        let number = |is: fn(&LockableInc) -> bool| self.incs.iter().filter(|inc| is(inc)).count();
         let changed = number(|inc| inc.changed);
         let already = number(|inc| inc.locked.is_some() && !inc.changed);
         let no_snapshots = number(|inc| inc.locked.is_none());
@@ -74,8 +74,8 @@ impl Tally {
         };
         // Neither history without protection nor a lock that is none should pass unseen.
         let warns = no_snapshots > 0 || (changed > 0 && !self.locked && !self.rehearsal);
-        let outcome = Outcome::without_details(ended, format_args!("jail '{jail}': {}", parts.join("; ")));
-        let outcome = outcome.with_details(Incs { incs: self.incs });
+        let outcome = Outcome::new(ended, format_args!("jail '{jail}': {}", parts.join("; ")));
+        let outcome = outcome.with(LockableIncs { incs: self.incs });
         if warns { outcome.into_warning() } else { outcome }
     }
 }

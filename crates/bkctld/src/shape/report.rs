@@ -14,12 +14,12 @@ const HEADER: [&str; 6] = ["<name>", "<status>", "<port>", "<ip(s)>", "<policy>"
 /// Every jail with its state, its policy and its incs.
 #[derive(Serialize, JsonSchema)]
 pub struct Report {
-    pub jails: Vec<Line>,
+    pub jails: Vec<ReportedJail>,
 }
 
 /// One jail.
 #[derive(Serialize, JsonSchema)]
-pub struct Line {
+pub struct ReportedJail {
     pub name: JailName,
     /// `ON` or `OFF`.
     pub status: &'static str,
@@ -36,11 +36,11 @@ pub struct Line {
 
 impl Answer for Report {
     fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
-        page.table(&HEADER, self.jails.iter().map(Line::cells))
+        page.table(&HEADER, self.jails.iter().map(ReportedJail::cells))
     }
 }
 
-impl Line {
+impl ReportedJail {
     fn cells(&self) -> Vec<String> {
         vec![
             self.name.to_string(),

@@ -18,18 +18,18 @@ const MORE: [&str; 3] = ["<incsize>", "<files>", "<walked>"];
 /// How much each jail takes on disk, and when its client was last there.
 #[derive(Serialize, JsonSchema)]
 pub struct Stats {
-    pub jails: Vec<Line>,
+    pub jails: Vec<MeasuredJail>,
 }
 
 /// One jail.
 #[derive(Serialize, JsonSchema)]
-pub struct Line {
+pub struct MeasuredJail {
     pub name: JailName,
     pub retention: Retention,
     pub last_connection: Option<Timestamp>,
     /// None where they could not be measured.
     #[serde(flatten)]
-    pub sizes: Option<LineSizes>,
+    pub sizes: Option<JailSizes>,
     /// Why something is missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Line {
 
 /// [`Sizes`] as they are shown.
 #[derive(Serialize, JsonSchema)]
-pub struct LineSizes {
+pub struct JailSizes {
     live: Live,
     incs: Incs,
 }
@@ -55,19 +55,19 @@ struct Live {
 #[derive(Serialize, JsonSchema)]
 struct Incs {
     bytes: u64,
-    each: Vec<Inc>,
+    each: Vec<IncSize>,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Inc {
+struct IncSize {
     inc: IncName,
     new_bytes: u64,
 }
 
-impl From<Sizes> for LineSizes {
-    fn from(sizes: Sizes) -> LineSizes {
-        let each = sizes.incs.iter().map(|inc| Inc { inc: inc.name, new_bytes: inc.new }).collect();
-        LineSizes {
+impl From<Sizes> for JailSizes {
+    fn from(sizes: Sizes) -> JailSizes {
+        let each = sizes.incs.iter().map(|inc| IncSize { inc: inc.name, new_bytes: inc.new }).collect();
+        JailSizes {
             incs: Incs { bytes: sizes.incs_total(), each },
             live: Live {
                 bytes: sizes.live.bytes,
@@ -89,10 +89,10 @@ impl Answer for Stats {
     }
 }
 
-impl Line {
+impl MeasuredJail {
     fn cells(&self, now: &Zoned, verbose: bool) -> Vec<String> {
         let local = |time: Timestamp, format| time.to_zoned(now.time_zone().clone()).strftime(format);
-        let cell = |of: fn(&LineSizes) -> String| self.sizes.as_ref().map(of).unwrap_or_default();
+        let cell = |of: fn(&JailSizes) -> String| self.sizes.as_ref().map(of).unwrap_or_default();
         let mut row = vec![
             self.name.to_string(),
             cell(|sizes| short(sizes.live.bytes)),
