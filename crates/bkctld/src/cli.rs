@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bkctld_core::config::Switches;
-use bkctld_core::{Settings, Turns};
+use bkctld_core::{Error, Settings, Turns};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 use jiff::Zoned;
@@ -139,7 +139,7 @@ fn dispatch(cli: Cli) -> ExitCode {
         return wrong_usage(&usage::no_command());
     };
     if !rustix::process::geteuid().is_root() {
-        let failure = Failure::error("must be run as root (try sudo)");
+        let failure = Failure::from(Error::refused("must be run as root").with_hint("try sudo"));
         plain_ui().error(&failure);
         return failure.exit().into();
     }

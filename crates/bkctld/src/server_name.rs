@@ -1,14 +1,13 @@
 //! This server's own name.
 
-use std::process::Command;
-
 use bkctld_core::client::ServerName;
+use bkctld_core::program::HOSTNAME;
 
 use crate::exit::Failure;
 
 /// This server's full name according to the resolver, or the kernel's name if there is none.
 pub fn read() -> Result<ServerName, Failure> {
-    let full = Command::new("hostname").arg("--fqdn").output();
+    let full = HOSTNAME.output(HOSTNAME.command().arg("--fqdn"));
     let full = full.ok().filter(|output| output.status.success());
     let full = full.map(|output| String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned());
     // The short name is better than one that no other machine knows.
