@@ -191,18 +191,6 @@ impl Error {
         Error::new(ErrorKind::Refused, message)
     }
 
-    /// The earlier name of [`Error::refused`].
-    #[expect(non_snake_case, reason = "the call sites that are still to change")]
-    pub fn Refused(message: String) -> Error {
-        Error::refused(message)
-    }
-
-    /// The earlier name of [`Error::invalid`].
-    #[expect(non_snake_case, reason = "the call sites that are still to change")]
-    pub fn Invalid(message: String) -> Error {
-        Error::invalid(message)
-    }
-
     /// [`ErrorKind::Busy`].
     pub fn busy(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Busy, message)

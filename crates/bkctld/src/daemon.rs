@@ -87,7 +87,7 @@ fn supervise(name: Option<&OsString>) -> Result<(), Failure> {
 
 fn jail(name: Option<&OsString>) -> Result<(Settings, Jail), Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::error("must be run as root"));
+        return Err(Error::refused("must be run as root").into());
     }
     let name = name.and_then(|name| name.to_str()).unwrap_or_default();
     let name: JailName = name.parse().map_err(Error::from)?;

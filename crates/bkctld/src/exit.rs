@@ -74,11 +74,6 @@ impl From<ErrorKind> for Exit {
 pub struct Failure(Error);
 
 impl Failure {
-    /// The state of things does not allow it.
-    pub fn error(message: impl Into<String>) -> Failure {
-        Failure(Error::refused(message))
-    }
-
     /// The exit code if this is the command's only jail.
     pub fn exit(&self) -> Exit {
         self.0.kind().into()

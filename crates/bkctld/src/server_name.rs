@@ -1,5 +1,6 @@
 //! This server's own name.
 
+use bkctld_core::Error;
 use bkctld_core::client::ServerName;
 use bkctld_core::program::HOSTNAME;
 
@@ -13,9 +14,8 @@ pub fn read() -> Result<ServerName, Failure> {
     // The short name is better than one that no other machine knows.
     let full = full.filter(|name| name != "localhost" && !name.starts_with("localhost."));
     let name = full.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
-    name.parse().map_err(|error| {
-        Failure::error(format!(
-            "cannot read this server's own name: {error}; give it: bkctld client JAIL SERVER"
-        ))
+    name.parse().map_err(|error: Error| {
+        let error = error.wrap("cannot read this server's own name");
+        error.with_hint("give it: bkctld client JAIL SERVER").into()
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use bkctld_core::client::FirstPush;
 use bkctld_core::config::DEFAULT_FILE;
 use bkctld_core::lifecycle::create;
-use bkctld_core::{Jail, JailName};
+use bkctld_core::{Error, Jail, JailName};
 use clap::Args;
 
 use crate::completers;
@@ -50,7 +50,9 @@ fn next_steps(context: &Context, jail: &Jail) -> Result<String, Failure> {
     let bkctld = match context.settings.file.as_deref().and_then(Path::to_str) {
         // Elsewhere the lines would be about another jail, or none.
         Some(file) if file != DEFAULT_FILE => {
-            let file = shlex::try_quote(file).map_err(|error| Failure::error(error.to_string()))?;
+            let file = shlex::try_quote(file).map_err(|error| {
+                Error::invalid("the path of the configuration cannot be quoted").because(error)
+            })?;
             format!("bkctld --config {file}")
         }
         _ => "bkctld".to_owned(),

@@ -7,7 +7,7 @@ use bkctld_core::error::IoContext;
 use bkctld_core::file;
 use bkctld_core::jail::Keys;
 use bkctld_core::lifecycle::access;
-use bkctld_core::{JailName, text};
+use bkctld_core::{Error, JailName, text};
 use clap::Args;
 
 use crate::completers;
@@ -65,7 +65,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     if path != Path::new("-") {
         return match file::read_if_there(path)? {
             Some(content) => Ok(content),
-            None => Err(Failure::error(format!("no key file {}", text::path(path)))),
+            None => Err(Error::invalid(format!("no key file {}", text::path(path))).at(path).into()),
         };
     }
     let mut content = Vec::new();
@@ -74,7 +74,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         .read_to_end(&mut content)
         .context("cannot read", "standard input")?;
     if content.len() as u64 > file::SMALL_FILE_LIMIT {
-        return Err(Failure::error("standard input is larger than any list of keys"));
+        return Err(Error::invalid("standard input is larger than any list of keys").into());
     }
     Ok(content)
 }

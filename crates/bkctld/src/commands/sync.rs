@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use bkctld_core::error::JailContext;
 use bkctld_core::sync::{Mirrored, OnNode, Run, Service, Wanted};
-use bkctld_core::{JailName, config, text};
+use bkctld_core::{Error, JailName, config, text};
 use clap::Args;
 
 use crate::completers;
@@ -29,7 +29,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     if settings.nodes.is_empty() {
         let file = settings.file.as_deref().unwrap_or(config::DEFAULT_FILE.as_ref());
         let file = text::path(file);
-        return Err(Failure::error(format!("no server to mirror to: set NODE in {file}")));
+        return Err(Error::refused("no server to mirror to").with_hint(format!("set NODE in {file}")).into());
     }
     let (mut jails, mut outcomes) = (Vec::new(), Outcomes::new());
     for name in &names {
@@ -54,7 +54,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     // What is told is told in the order of the names.
     let exit = context.for_each_at_once(&names, 1, |name| {
         let outcome = outcomes.lock().ok().and_then(|mut outcomes| outcomes.remove(name));
-        outcome.unwrap_or_else(|| Err(Failure::error(format!("jail '{name}': there is no result for it"))))
+        outcome.unwrap_or_else(|| Err(Error::internal("there is no result for it").in_jail(name).into()))
     });
     Ok(if exit == Exit::Done && unreached { Exit::Error } else { exit })
 }

@@ -54,7 +54,7 @@ impl Context {
                 Ok(names)
             }
             (Err(error), None) => Err(error.into()),
-            (Err(error), Some(lost)) => Err(Failure::error(format!("{error}; {lost}"))),
+            (Err(error), Some(lost)) => Err(error.also(lost).into()),
         }
     }
 
