@@ -16,6 +16,7 @@ mod name;
 pub(crate) mod pattern;
 mod protect;
 pub(crate) mod record;
+mod run;
 pub(crate) mod times;
 
 pub use delete::{Deleted, clear_leftovers, delete};
@@ -25,4 +26,5 @@ pub use name::IncName;
 pub use pattern::IncPattern;
 pub use protect::{Protection, protection, set_protection};
 pub use record::{Backend, Counts, Record};
+pub use run::{Run, Timed};
 pub use times::{TimeFile, TimedRun, timed_runs};

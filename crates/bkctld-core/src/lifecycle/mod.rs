@@ -14,10 +14,9 @@ pub mod remove;
 pub mod rename;
 mod unfinished;
 pub mod update;
-mod upgrade;
+pub mod upgrade;
 
 pub use unfinished::{Unfinished, unfinished};
-pub use upgrade::{PolicyUpgrade, TemplateUpgrade, Upgrade};
 
 use std::path::Path;
 

@@ -12,9 +12,10 @@ use rustix::io::Errno;
 use crate::config::Settings;
 use crate::error::{Error, IoContext, JailContext, Result};
 use crate::file;
-use crate::jail::Jail;
+use crate::jail::{Jail, JailName};
 use crate::template::Template;
 use crate::text;
+use crate::watch::{Watch, lock_config};
 
 /// The old name of the template of policies.
 const OLD_TEMPLATE: &str = "inc.tpl";
@@ -43,6 +44,20 @@ pub enum PolicyUpgrade {
     OwnLink,
 }
 
+/// Brings the jail's configuration to its new paths, and returns the upgrade that this took.
+///
+/// # Errors
+/// As [`Upgrade::plan`].
+pub fn run(settings: &Settings, name: &JailName, watch: &dyn Watch) -> Result<Upgrade> {
+    let jail = Jail::open(settings, name.clone())?;
+    let _lock = lock_config(&jail, watch)?;
+    let plan = Upgrade::plan(&jail)?;
+    if !plan.is_done() {
+        plan.carry_out(settings, &jail)?;
+    }
+    Ok(plan)
+}
+
 impl Upgrade {
     /// Finds out which upgrade is needed.
     ///
@@ -56,12 +71,11 @@ impl Upgrade {
     }
 
     /// Whether there is nothing to do.
-    pub fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         !self.check_policy && !matches!(self.policy, PolicyUpgrade::Move | PolicyUpgrade::Link)
     }
 
-    /// Does it. The caller holds the jail's configuration lock.
-    pub fn carry_out(&self, settings: &Settings, jail: &Jail) -> Result<()> {
+    fn carry_out(&self, settings: &Settings, jail: &Jail) -> Result<()> {
         let act = || {
             file::make_private_dir(jail.conf_dir(), 0o755)?;
             if self.policy == PolicyUpgrade::Move {

@@ -1,15 +1,13 @@
 //! `inc`: a dated copy of each jail.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bkctld_core::inc::{self, Made, MakeOptions, TimeFile};
+use bkctld_core::inc::{self, Made, Run, TimeFile};
 use bkctld_core::operation::Operation;
 use bkctld_core::progress::Progress;
 use bkctld_core::retention::{Policy, PolicyFile};
-use bkctld_core::watch::lock_incs;
-use bkctld_core::{IncName, Jail, JailName, jail, session};
+use bkctld_core::{IncName, Jail, JailName, jail};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -40,45 +38,42 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     // The times of a run over jails that the administrator picked say nothing about how long the
     // nightly one takes, which is what is watched.
     let times = if all && !dry_run {
-        noted(context, TimeFile::begin(&context.settings, inc).map_err(Failure::from))
+        warn_unless_noted(context, TimeFile::begin(&context.settings, inc))
     } else {
         None
     };
     let began = Instant::now();
     let progress = Arc::new(Progress::default());
     progress.expect_jails(names.len() as u64);
+    let run = Run { inc, now: &Timestamp::now, turns: &context.turns, progress: &progress };
     let display = Display::begin(&context.ui, format!("inc {inc}"), &progress);
     let exit = context.for_each_at_once(&names, room_for_trees(), |name| {
-        let result = of(context, name, inc, times.as_ref(), &progress);
+        let result = make(context, name, &run, times.as_ref());
         progress.jail();
         result
     });
     drop(display);
     if let Some(times) = times {
-        noted(context, times.finish(began.elapsed()).map_err(Failure::from));
+        warn_unless_noted(context, times.finish(began.elapsed()));
     }
     Ok(exit)
 }
 
-/// What could be noted of how long the incs take. Where it could not (a full disk, say) that is said, and no
-/// reason to make none or to call one failed that stands.
-fn noted<T>(context: &Context, result: Result<T, Failure>) -> Option<T> {
-    result
+/// Warns where it could not be noted how long the incs take: a full disk, say, is no reason to make none, or to call
+/// one failed that stands.
+fn warn_unless_noted<T>(context: &Context, noted: bkctld_core::Result<T>) -> Option<T> {
+    noted
         .map_err(|error| context.ui.warning(format_args!("how long the incs take is not noted: {error}")))
         .ok()
 }
 
-fn threads() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
-
-fn of(
+fn make(
     context: &Context,
     name: &JailName,
-    inc: IncName,
+    run: &Run<'_>,
     times: Option<&TimeFile>,
-    progress: &Progress,
 ) -> Result<Outcome<NewInc>, Failure> {
+    let inc = run.inc;
     // Of either format: a jail that is not converted yet must not be without incs.
     let jail = Jail::open(&context.settings, name.clone())?;
     if matches!(Policy::read(&jail)?, PolicyFile::Missing) {
@@ -87,17 +82,7 @@ fn of(
     if context.options.dry_run {
         return Ok(Outcome::new(Ended::Would, format_args!("would make inc {inc} of jail '{name}'")));
     }
-    let _lock = lock_incs(&jail, context)?;
-    let options = MakeOptions {
-        threads: threads(),
-        now: &Timestamp::now,
-        session_active: &|| session::active(&jail).is_ok_and(|sessions| !sessions.is_empty()),
-    };
-    let made = context.turns.take_part(|| {
-        let began = Instant::now();
-        inc::make(&jail, inc, &options, progress).map(|made| (made, began.elapsed()))
-    });
-    let (made, took) = made?;
+    let (made, took) = run.make(&jail, context)?;
     match made {
         inc::Outcome::AlreadyThere => {
             Ok(Outcome::new(Ended::Skipped, format_args!("inc {inc} of jail '{name}' exists already"))
@@ -105,14 +90,14 @@ fn of(
         }
         inc::Outcome::Made(made) => {
             if let Some(times) = times {
-                noted(context, times.jail(name, took).map_err(Failure::from));
+                warn_unless_noted(context, times.jail(name, took));
             }
-            Ok(told(context, name, &made))
+            Ok(outcome(context, name, &made))
         }
     }
 }
 
-fn told(context: &Context, name: &JailName, made: &Made) -> Outcome<NewInc> {
+fn outcome(context: &Context, name: &JailName, made: &Made) -> Outcome<NewInc> {
     for warning in &made.record.warnings {
         context.ui.warning(format_args!("inc {} of jail '{name}': {warning}", made.name));
     }

@@ -1,7 +1,6 @@
 //! `upgrade-config`: policies and templates at their old places get their new ones.
 
-use bkctld_core::lifecycle::{PolicyUpgrade, TemplateUpgrade, Upgrade};
-use bkctld_core::watch::lock_config;
+use bkctld_core::lifecycle::upgrade::{self, PolicyUpgrade, TemplateUpgrade, Upgrade};
 use bkctld_core::{Jail, JailName};
 use clap::Args;
 
@@ -49,12 +48,7 @@ fn upgrade(context: &Context, name: &JailName) -> Result<Outcome<Changes>, Failu
     if context.options.dry_run {
         return Ok(outcome(&jail, Upgrade::plan(&jail)?, Ended::Would));
     }
-    let _lock = lock_config(&jail, context)?;
-    let plan = Upgrade::plan(&jail)?;
-    if !plan.is_done() {
-        plan.carry_out(&context.settings, &jail)?;
-    }
-    Ok(outcome(&jail, plan, Ended::Done))
+    Ok(outcome(&jail, upgrade::run(&context.settings, name, context)?, Ended::Done))
 }
 
 fn outcome(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome<Changes> {
