@@ -19,6 +19,10 @@ pub struct Arguments {
     /// Names of the servers with this jail, as the client reaches them: HOST, HOST:PORT, [ADDRESS]:PORT;
     /// the host name of this server by default
     #[arg(value_name = "SERVER")]
+    #[allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the brackets belong to the address, and this text is the help"
+    )]
     servers: Vec<ServerName>,
 }
 
