@@ -51,7 +51,8 @@ impl Log {
             // Nothing happened to the jail.
             Ended::Would => ("would", Severity::Debug),
         };
-        let text = format_args!("{result} after {:.2} s: {}", took.as_secs_f64(), outcome.message);
+        let (seconds, message) = (took.as_secs_f64(), &outcome.message);
+        let text = format_args!("{result} after {seconds:.2} s: {message}");
         let entry = Entry::new(severity, text).with("BKCTLD_RESULT", result);
         self.send(entry.with("BKCTLD_DURATION_MS", took.as_millis()));
         JAIL.set(None);

@@ -134,7 +134,8 @@ fn verify(root: &Path, files: &Files) -> Result<()> {
             let said = text::printable(said.trim_ascii()).into_owned();
             let reason =
                 if said.is_empty() { format!("the loader ended with {}", output.status) } else { said };
-            let program = format_args!("loading {} in the new runtime", text::path(program));
+            let path = text::path(program);
+            let program = format_args!("loading {path} in the new runtime");
             return Err(Error::program(program, reason));
         }
     }

@@ -73,7 +73,8 @@ fn outcome(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome<Changes> {
         PolicyUpgrade::OwnLink => " (its policy is a link of yours, which is left alone)",
         _ => "",
     };
-    let message = format_args!("jail '{}': {what}{remark}", jail.name());
+    let name = jail.name();
+    let message = format_args!("jail '{name}': {what}{remark}");
     let outcome = Outcome::new(ended, message).with(Changes { changes });
     if remark.is_empty() { outcome } else { outcome.into_warning() }
 }
