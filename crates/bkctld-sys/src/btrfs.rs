@@ -53,7 +53,7 @@ pub fn create_subvolume(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
     let dir = on_btrfs(dir.as_fd())?;
     let mut args = vol_args(0, name)?;
     // SAFETY: this request reads a btrfs_ioctl_vol_args, and the descriptor is on btrfs.
-    unsafe { call::<BTRFS_IOC_SUBVOL_CREATE, _>(dir, &mut args) }
+    unsafe { call::<{ BTRFS_IOC_SUBVOL_CREATE as Opcode }, _>(dir, &mut args) }
 }
 
 /// Creates the snapshot `name` in the directory, of the subvolume whose root is open as `source`.
@@ -70,7 +70,7 @@ pub fn snapshot(source: impl AsFd, dir: impl AsFd, name: &OsStr, read_only: bool
     args.__bindgen_anon_2.name = field;
     // SAFETY: this request reads a btrfs_ioctl_vol_args_v2 whose `fd` is open as long as `source` is
     // borrowed; no flag announces a qgroup pointer; the descriptor is on btrfs.
-    unsafe { call::<BTRFS_IOC_SNAP_CREATE_V2, _>(dir, &mut args) }
+    unsafe { call::<{ BTRFS_IOC_SNAP_CREATE_V2 as Opcode }, _>(dir, &mut args) }
 }
 
 /// Whether the subvolume whose root is open is read-only.
@@ -89,7 +89,7 @@ pub fn set_read_only(subvolume: impl AsFd, read_only: bool) -> io::Result<()> {
     let others = subvolume_flags(fd)? & !READ_ONLY;
     let mut flags = if read_only { others | READ_ONLY } else { others };
     // SAFETY: this request reads a u64 of flags, and the descriptor is on btrfs.
-    unsafe { call::<BTRFS_IOC_SUBVOL_SETFLAGS, _>(fd, &mut flags) }
+    unsafe { call::<{ BTRFS_IOC_SUBVOL_SETFLAGS as Opcode }, _>(fd, &mut flags) }
 }
 
 /// The id of the file system, in the form in which the kernel names its directory in `/sys/fs/btrfs`.
@@ -111,7 +111,7 @@ pub fn file_system_id(fd: impl AsFd) -> io::Result<String> {
     };
     // SAFETY: this request fills in a btrfs_ioctl_fs_info_args, plain numbers all of it; the
     // descriptor is on btrfs.
-    unsafe { call::<BTRFS_IOC_FS_INFO, _>(fd, &mut args)? }
+    unsafe { call::<{ BTRFS_IOC_FS_INFO as Opcode }, _>(fd, &mut args)? }
     let mut text = String::with_capacity(36);
     for (at, byte) in args.fsid.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -152,11 +152,11 @@ pub fn destroy(dir: impl AsFd, name: &OsStr, subvolume: impl AsFd) -> io::Result
         args.__bindgen_anon_2.subvolid = id;
         // SAFETY: this request reads a btrfs_ioctl_vol_args_v2, which names the subvolume by its id as
         // the flag says; the descriptor is on btrfs.
-        unsafe { call::<BTRFS_IOC_SNAP_DESTROY_V2, _>(dir, &mut args)? }
+        unsafe { call::<{ BTRFS_IOC_SNAP_DESTROY_V2 as Opcode }, _>(dir, &mut args)? }
     }
     let mut args = vol_args(0, name)?;
     // SAFETY: this request reads a btrfs_ioctl_vol_args, and the descriptor is on btrfs.
-    unsafe { call::<BTRFS_IOC_SNAP_DESTROY, _>(dir, &mut args) }
+    unsafe { call::<{ BTRFS_IOC_SNAP_DESTROY as Opcode }, _>(dir, &mut args) }
 }
 
 fn on_btrfs(fd: BorrowedFd<'_>) -> io::Result<BorrowedFd<'_>> {
@@ -167,7 +167,7 @@ fn subvolume_flags(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let mut flags = 0u64;
     // SAFETY: this request fills in a u64 of flags; the callers looked whether the descriptor is on
     // btrfs.
-    unsafe { call::<BTRFS_IOC_SUBVOL_GETFLAGS, _>(fd, &mut flags)? }
+    unsafe { call::<{ BTRFS_IOC_SUBVOL_GETFLAGS as Opcode }, _>(fd, &mut flags)? }
     Ok(flags)
 }
 
@@ -211,7 +211,7 @@ pub fn subvolume(fd: impl AsFd) -> io::Result<Subvolume> {
     };
     // SAFETY: this request fills in a btrfs_ioctl_get_subvol_info_args, plain numbers all of it; the
     // descriptor is on btrfs.
-    unsafe { call::<BTRFS_IOC_GET_SUBVOL_INFO, _>(fd, &mut args)? }
+    unsafe { call::<{ BTRFS_IOC_GET_SUBVOL_INFO as Opcode }, _>(fd, &mut args)? }
     Ok(Subvolume {
         id: args.treeid,
         generation: args.generation,
@@ -251,6 +251,8 @@ fn put_name(field: &mut [std::ffi::c_char], name: &OsStr) -> io::Result<()> {
     Ok(())
 }
 
+/// The width of an `Opcode` depends on what rustix is built on: system calls, or libc, as under Miri.
+///
 /// # Safety
 ///
 /// `T` must be the argument that the kernel's header gives the request `CODE`, with whatever it

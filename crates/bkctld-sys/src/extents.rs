@@ -8,7 +8,7 @@ use linux_raw_sys::ioctl::{
     FIEMAP_EXTENT_ENCODED, FIEMAP_EXTENT_LAST, FIEMAP_EXTENT_NOT_ALIGNED, FIEMAP_EXTENT_UNKNOWN,
     FS_IOC_FIEMAP,
 };
-use rustix::ioctl::{Updater, ioctl};
+use rustix::ioctl::{Opcode, Updater, ioctl};
 
 /// Of what has one of these, the place is not told, or is not the data's alone.
 const WITHOUT_PLACE: u32 = FIEMAP_EXTENT_UNKNOWN
@@ -71,7 +71,7 @@ pub fn extents(file: impl AsFd) -> io::Result<Vec<Extent>> {
         };
         // SAFETY: this request, which the kernel itself and no driver answers, reads a struct fiemap and
         // fills in at most `count` extents behind it, of which there is room for as many.
-        unsafe { ioctl(file.as_fd(), Updater::<FS_IOC_FIEMAP, Request>::new(&mut request)) }?;
+        unsafe { ioctl(file.as_fd(), Updater::<{ FS_IOC_FIEMAP as Opcode }, Request>::new(&mut request)) }?;
         let mapped = request.extents.get(..request.mapped as usize).unwrap_or_default();
         let placed = mapped.iter().filter(|extent| extent.flags & WITHOUT_PLACE == 0);
         found.extend(placed.map(|extent| Extent { start: extent.physical, len: extent.length }));

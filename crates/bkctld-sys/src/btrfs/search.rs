@@ -7,6 +7,7 @@ use super::{ROOT_INODE, call, on_btrfs};
 use crate::filesystem;
 use linux_raw_sys::btrfs as raw;
 use linux_raw_sys::ioctl::BTRFS_IOC_TREE_SEARCH;
+use rustix::ioctl::Opcode;
 
 /// How many bytes of data the subvolume that holds the descriptor has in extents that were written
 /// after this transaction (all of them after 0). Counted as `du` does: holes and what is nested in it
@@ -111,7 +112,7 @@ fn search(
         let mut args = raw::btrfs_ioctl_search_args { key, buf: [0; 3992] };
         // SAFETY: this request reads and fills in a btrfs_ioctl_search_args, plain numbers all of it;
         // the callers looked whether the descriptor is on btrfs.
-        unsafe { call::<BTRFS_IOC_TREE_SEARCH, _>(fd, &mut args)? }
+        unsafe { call::<{ BTRFS_IOC_TREE_SEARCH as Opcode }, _>(fd, &mut args)? }
         bytes.clear();
         bytes.extend(args.buf.iter().map(|&byte| byte as u8));
         let mut rest = bytes.as_slice();
