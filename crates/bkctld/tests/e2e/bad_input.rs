@@ -34,7 +34,7 @@ fn without_program(server: &Server, program: &str, script: &str) -> Ran {
 }
 
 #[apply(as_root)]
-fn names_that_are_no_names() {
+fn a_name_that_is_none_is_refused_and_changes_nothing() {
     let server = Server::plain();
     let long = "x".repeat(65);
     let before = state(&server);
@@ -73,7 +73,7 @@ fn names_that_are_no_names() {
 }
 
 #[apply(as_root)]
-fn a_name_that_is_not_utf_8() {
+fn a_name_that_is_not_utf_8_is_refused_without_a_panic() {
     use std::os::unix::ffi::OsStrExt;
     let server = Server::plain();
     let mut command = server.command(&["init"]);
@@ -83,7 +83,7 @@ fn a_name_that_is_not_utf_8() {
 }
 
 #[apply(as_root)]
-fn ports_that_are_no_ports_or_belong_to_another_jail() {
+fn a_port_that_is_none_or_belongs_to_another_jail_is_refused() {
     let server = Server::on(FsKind::Ext4);
     server.bkctld(&["init", "a"]).ok();
     server.bkctld(&["init", "b"]).ok();
@@ -114,7 +114,7 @@ fn a_port_that_another_program_has_is_told_at_start() {
 }
 
 #[apply(as_root)]
-fn addresses_that_are_no_addresses() {
+fn an_address_that_is_none_is_refused_and_changes_nothing() {
     let server = Server::on(FsKind::Ext4);
     server.bkctld(&["init", "a"]).ok();
     server.bkctld(&["ip", "a", "192.0.2.1"]).ok();
@@ -147,7 +147,7 @@ fn addresses_that_are_no_addresses() {
 }
 
 #[apply(as_root)]
-fn key_files_that_are_none() {
+fn a_key_file_that_is_none_is_refused_and_changes_nothing() {
     let server = Server::on(FsKind::Ext4);
     let client = server.init("a");
     let public = fs::read_to_string(client.file("id.pub")).unwrap();
@@ -195,7 +195,7 @@ fn key_files_that_are_none() {
 }
 
 #[apply(as_root)]
-fn a_jail_directory_that_is_missing_or_a_file() {
+fn a_jail_directory_that_is_missing_or_a_file_is_refused_and_not_made() {
     let server = Server::plain();
     for (name, value) in [("JAILDIR", "no/such/dir"), ("JAILDIR", "bkctld.conf")] {
         let place = server.path(value).display().to_string();
@@ -221,7 +221,7 @@ fn policy_lines_that_are_no_rules_fail_at_inc_neither_silently_nor_with_loss() {
 }
 
 #[apply(as_root)]
-fn a_session_policy_that_is_none() {
+fn a_session_policy_that_is_none_fails_the_start_and_names_its_line() {
     let server = Server::on(FsKind::Ext4);
     server.init("a");
     for bad in [
@@ -240,7 +240,7 @@ fn a_session_policy_that_is_none() {
 }
 
 #[apply(as_root)]
-fn an_sshd_config_that_is_none() {
+fn an_sshd_config_that_is_none_fails_the_start_with_the_reason() {
     let server = Server::on(FsKind::Ext4);
     server.init("a");
     let config = server.jail("a").join("rootfs/etc/ssh/sshd_config");

@@ -102,7 +102,7 @@ fn addresses_are_changed_in_the_first_place_that_holds_some() {
 }
 
 #[test]
-fn where_to_listen_and_what_to_log() {
+fn every_listen_address_and_the_first_log_level_are_read() {
     let config = config(
         "ListenAddress 10.0.0.1\nListenAddress ::1\nListenAddress [::2]:2300\nListenAddress 10.0.0.1:99\n\
          ListenAddress [::3]\nLogLevel VERBOSE\nloglevel INFO\n",
