@@ -53,6 +53,53 @@ pub fn table(workspace: &Workspace, checkout: &Path) -> Result<String> {
     Ok(out)
 }
 
+/// The crate and the top module of what a path names: a function, a method, a type. None if nothing is called so.
+pub fn find(workspace: &Workspace, path: &str) -> Option<(String, String)> {
+    let names: Vec<String> = path.split("::").map(str::to_owned).collect();
+    let (krate, within) = names.split_first()?;
+    let (name, place) = within.split_last()?;
+    let modules = &workspace.crates.get(krate)?.modules;
+    // A method stands behind its type.
+    let holds = |place: &[String], kind: Option<&String>| {
+        modules.get(place).is_some_and(|module| {
+            let mut names = Definitions { wanted: name, kind, found: false };
+            module.items.iter().for_each(|item| names.visit_item(item));
+            names.found
+        })
+    };
+    let found =
+        holds(place, None) || place.split_last().is_some_and(|(kind, place)| holds(place, Some(kind)));
+    found.then(|| (krate.clone(), within.first().cloned().unwrap_or_default()))
+}
+
+/// Looks for a function or a type, or for a method of the type `kind`.
+struct Definitions<'a> {
+    wanted: &'a str,
+    kind: Option<&'a String>,
+    found: bool,
+}
+
+impl<'ast> Visit<'ast> for Definitions<'_> {
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.found |= self.kind.is_none() && function.sig.ident == self.wanted;
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.found |= self.kind.is_none() && item.ident == self.wanted;
+    }
+
+    fn visit_item_impl(&mut self, block: &'ast syn::ItemImpl) {
+        let syn::Type::Path(of) = &*block.self_ty else { return };
+        let is_kind =
+            of.path.segments.last().is_some_and(|last| self.kind.is_some_and(|kind| last.ident == kind));
+        let mut functions = block.items.iter().filter_map(|item| match item {
+            syn::ImplItem::Fn(function) => Some(&function.sig.ident),
+            _ => None,
+        });
+        self.found |= is_kind && functions.any(|name| name == self.wanted);
+    }
+}
+
 /// How many words each doc comment of an item has, where it is one line.
 fn doc_lines(text: &str) -> Vec<usize> {
     let lines: Vec<&str> = text.lines().map(str::trim_start).collect();

@@ -34,6 +34,15 @@ pub fn draw(workspace: &Workspace) -> String {
     out
 }
 
+/// Whether the picture has one place, a crate and its top module, not above the other one.
+pub fn is_below_or_beside(workspace: &Workspace, from: &(String, String), to: &(String, String)) -> bool {
+    let modules = graph::of_modules(workspace);
+    if from.0 != to.0 {
+        return !reach(&graph::of_crates(&modules), &to.0).contains(&from.0);
+    }
+    from.1 == to.1 || !reach(&graph::of_top_modules(&modules, &from.0), &to.1).contains(&from.1)
+}
+
 fn line(name: &str, used: &BTreeSet<String>) -> String {
     if used.is_empty() {
         return name.to_owned();
