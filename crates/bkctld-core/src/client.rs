@@ -1,4 +1,4 @@
-//! The script by which a client pushes into its jail: the template with what this server knows.
+//! The script with which a client pushes to its jail: the template, filled in with the values of this server.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -29,7 +29,9 @@ impl FromStr for ServerName {
         let refuse = || {
             let shown: String = name.chars().take(80).collect();
             let shown = text::printable(shown.as_bytes());
-            Error::invalid(format!("'{shown}' is no server: HOST, HOST:PORT, or [ADDRESS]:PORT for IPv6"))
+            Error::invalid(format!(
+                "'{shown}' is not a server: give HOST, HOST:PORT, or [ADDRESS]:PORT for IPv6"
+            ))
         };
         if let Ok(address) = name.parse::<Ipv6Addr>() {
             return Ok(ServerName { host: address.to_string(), port: None });
@@ -46,7 +48,7 @@ impl FromStr for ServerName {
                 None => (name.to_owned(), None),
             },
         };
-        // Nothing that a shell or ssh takes for more than a name.
+        // Only characters that shells and ssh treat as part of a name.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
         if host.is_empty() || host.len() > 253 || host.starts_with('-') || !host.bytes().all(plain) {
             return Err(refuse());
@@ -82,7 +84,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// What the script of one jail says.
+/// The values in the script of one jail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ClientScript {
     /// The jail that the script pushes into.
@@ -98,11 +100,11 @@ pub struct ClientScript {
 }
 
 impl ClientScript {
-    /// For this jail on these servers. Those of `NODE` come after them: the jail has the same port and
-    /// the same host keys there.
+    /// The script for this jail on these servers. The servers of `NODE` follow them: the jail has the same
+    /// port and the same host keys there.
     ///
     /// # Errors
-    /// A jail without host keys; a `NODE` that is no server's name.
+    /// A jail without host keys; a `NODE` that is not the name of a server.
     pub fn new(settings: &Settings, jail: &Jail, named: &[ServerName]) -> Result<ClientScript> {
         let config = SshdConfig::read(jail)?;
         let port = config.port()?;
@@ -153,10 +155,10 @@ impl ClientScript {
     }
 }
 
-/// How a client pushes for the first time, by hand.
+/// The commands of a client's first push, by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstPush {
-    /// The line for its shell that makes the jail's host key known.
+    /// The command that adds the jail's host key to `known_hosts`.
     pub trust: String,
     /// The line for its shell that pushes `/etc` and `/home` once.
     pub push: String,
@@ -198,7 +200,7 @@ fn quoted(word: &str) -> Result<String> {
     })
 }
 
-/// The public halves of the keys that the jail's sshd shows, without comments.
+/// The public halves of the jail's host keys, without comments.
 fn host_keys(jail: &Jail, config: &SshdConfig) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     for name in config.host_key_files()? {
@@ -206,7 +208,7 @@ fn host_keys(jail: &Jail, config: &SshdConfig) -> Result<Vec<String>> {
         // From the private half, which is what sshd shows. One in the form before OpenSSH's own is
         // believed to go with the public half beside it.
         let private = match file::read_if_there(&path)? {
-            // sshd goes without a key that is not there.
+            // sshd does without a missing key.
             None => continue,
             Some(content) => PrivateKey::from_openssh(content).ok().map(|key| key.public_key().clone()),
         };
@@ -220,12 +222,14 @@ fn host_keys(jail: &Jail, config: &SshdConfig) -> Result<Vec<String>> {
             }
         };
         let mut public = public.ok_or_else(|| {
-            Error::bad_file(&path, "is no host key that can be read")
+            Error::bad_file(&path, "is not a host key that can be read")
                 .with_hint("make its public half with 'ssh-keygen -y'")
         })?;
         public.set_comment("");
         keys.push(
-            public.to_openssh().map_err(|error| Error::bad_file(&path, "is no host key").because(error))?,
+            public
+                .to_openssh()
+                .map_err(|error| Error::bad_file(&path, "is not a host key").because(error))?,
         );
     }
     if keys.is_empty() {

@@ -1,5 +1,5 @@
-//! Reading and replacing the small files of configuration and state. Nothing else in the program
-//! opens such a file for writing, so owner, mode and atomicity are decided in one place.
+//! Reads and replaces small files of configuration and state. No other code opens such a file for writing, so
+//! owner, mode and atomicity are decided in one place.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -11,16 +11,16 @@ use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
 
-/// The most that a configuration file, a policy or a key file may hold, in bytes: far above any
-/// real one, and low enough that a mistaken path cannot fill the memory.
+/// The maximum size of a configuration file, a policy or a key file in bytes: far above any real one, and low
+/// enough that a mistaken path cannot fill the memory.
 pub const SMALL_FILE_LIMIT: u64 = 1 << 20;
 
-/// When a file that was written must be on disk.
+/// The time by which a written file must be on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     /// Before the call returns: for what must survive a crash.
     Now,
-    /// Whenever the kernel gets to it: for what a crash may take with it.
+    /// Whenever the kernel writes it: for files that may be lost in a crash.
     Later,
 }
 
@@ -31,7 +31,7 @@ pub fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
     replace_with(path, mode, content, Sync::Now)
 }
 
-/// As [`replace`], but where syncing is left for later a crash may leave the old file, or an empty one.
+/// Like [`replace`], but if syncing is deferred, a crash may leave the old file, or an empty one.
 pub fn replace_with(path: &Path, mode: u32, content: &[u8], sync: Sync) -> Result<()> {
     let dir = parent(path);
     let write = || -> io::Result<()> {
@@ -40,7 +40,7 @@ pub fn replace_with(path: &Path, mode: u32, content: &[u8], sync: Sync) -> Resul
             .permissions(Permissions::from_mode(mode))
             .tempfile_in(dir)?;
         file.write_all(content)?;
-        // The umask took bits away from the mode asked for at creation.
+        // The umask has removed bits from the mode at creation.
         file.as_file().set_permissions(Permissions::from_mode(mode))?;
         if sync == Sync::Now {
             file.as_file().sync_all()?;
@@ -51,9 +51,9 @@ pub fn replace_with(path: &Path, mode: u32, content: &[u8], sync: Sync) -> Resul
     write().context("cannot write", path)
 }
 
-/// Reads a small file that only the administrator can write; `None` when there is none.
+/// Reads a small file that only the administrator can write; `None` if it does not exist.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    // Without O_NONBLOCK a fifo under this name would hold us until somebody writes into it.
+    // Without O_NONBLOCK, a fifo under this name would block us until somebody writes into it.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
         Ok(file) => read_small(file, path).map(Some),
@@ -72,12 +72,15 @@ pub(crate) fn read_small(file: File, path: &Path) -> Result<Vec<u8>> {
     file.take(SMALL_FILE_LIMIT + 1).read_to_end(&mut content).context("cannot read", path)?;
     if content.len() as u64 > SMALL_FILE_LIMIT {
         let limit = SMALL_FILE_LIMIT >> 10;
-        return Err(Error::bad_file(path, format_args!("is larger than {limit} KiB, which no such file is")));
+        return Err(Error::bad_file(
+            path,
+            format_args!("is larger than {limit} KiB: too large for such a file"),
+        ));
     }
     Ok(content)
 }
 
-/// Whether there is anything of this name; a link is, wherever it leads.
+/// Whether the name exists; a link counts, wherever it leads.
 pub fn exists(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -86,7 +89,7 @@ pub fn exists(path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether a file system is mounted at this place; a link is followed.
+/// Whether a file system is mounted at this path; a link is followed.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     let meta = statx(CWD, path, AtFlags::empty(), StatxFlags::empty())?;
     if !meta.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
@@ -96,7 +99,7 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(meta.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Removes a file; it is no error when there is none.
+/// Deletes a file; a missing file is not an error.
 pub fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("cannot remove", path),
@@ -111,18 +114,18 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     if parent(from) == parent(to) { Ok(()) } else { sync_dir_of(from) }
 }
 
-/// Has what was done to a name on disk.
+/// Syncs the change of a name to disk.
 pub fn sync_dir_of(path: &Path) -> Result<()> {
     let dir = parent(path);
     File::open(dir).and_then(|dir| dir.sync_all()).context("cannot sync", dir)
 }
 
-/// Makes the directory and its parents, mode 0755 less the umask; one that is there is fine.
+/// Creates the directory and its parents, with mode 0755 minus the umask; an existing one is fine.
 pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).context("cannot create directory", path)
 }
 
-/// Makes the directory with this mode whatever the umask; one that is there keeps its mode.
+/// Creates the directory with this mode regardless of the umask; an existing one keeps its mode.
 pub fn make_private_dir(path: &Path, mode: u32) -> Result<()> {
     make_dir(parent(path))?;
     match fs::create_dir(path) {
@@ -134,8 +137,8 @@ pub fn make_private_dir(path: &Path, mode: u32) -> Result<()> {
     }
 }
 
-/// Takes the directory from everybody but root, where it is there. A link in its place is the
-/// administrator's affair, and left alone. By descriptor, so that what was looked at is what is changed.
+/// Closes an existing directory to all users but root. A link in its place was made by the administrator and
+/// is left alone. The directory is opened first, so that the checked one is the changed one.
 pub fn close_to_others(dir: &Path) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = match openat(CWD, dir, flags, Mode::empty()) {

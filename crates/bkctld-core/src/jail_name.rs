@@ -23,7 +23,7 @@ impl JailName {
 /// Why a text is not the name of a jail. A type of its own: [`crate::Error`] holds the name of a jail, so the
 /// name must not need it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{}' is no jail name: {reason}", text::printable(.shown.as_bytes()))]
+#[error("'{}' is not a jail name: {reason}", text::printable(.shown.as_bytes()))]
 pub struct NotAJailName {
     shown: String,
     reason: &'static str,

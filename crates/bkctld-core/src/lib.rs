@@ -1,8 +1,8 @@
-//! What `bkctld` knows: configuration, jails, dated copies, retention, the runtime, the services.
+//! The domain of `bkctld`: configuration, jails, incs, retention, the runtime, the services.
 //!
-//! Nothing here prints, exits, logs on its own account, or reads the clock or the environment: the binary passes those in
-//! and decides how a result is shown. Decisions are made first as values (plans), then carried
-//! out, so that `--dry-run`, JSON and the action itself cannot disagree.
+//! Nothing here prints, exits, logs by itself, or reads the clock or the environment: the binary passes those
+//! in and decides how a result is shown. Decisions are first made as values (plans), then carried out, so
+//! that `--dry-run`, JSON and the action itself cannot disagree.
 #![forbid(unsafe_code)]
 
 pub mod check;

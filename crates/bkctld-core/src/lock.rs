@@ -1,6 +1,6 @@
-//! Locks by `flock(2)` on files below `LOCKDIR`: the kernel lets go of them when the holder dies,
-//! so no crash leaves one behind, and nobody has to judge whether a pid in a file is still the
-//! process that wrote it.
+//! Locks by `flock(2)` on files below `LOCKDIR`: the kernel releases them when the holder dies, so no crash
+//! leaves one behind, and nobody has to decide whether a pid in a file still belongs to the process that
+//! wrote it.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -14,10 +14,11 @@ use rustix::io::Errno;
 use crate::error::{Error, IoContext, Result};
 use crate::{lock_dir, root_only};
 
-/// So often somebody who only asks may be in the way of one who takes the lock.
+/// How many times to retry while a process that only checks the lock holds it.
 const ASKERS: u32 = 100;
 
-/// How long to wait for who only asks. It lets go at once, unless it has to wait for a processor.
+/// The time to wait for a process that only checks the lock. It releases the lock at once, unless it has to
+/// wait for a processor.
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// A lock that is held as long as this value lives.
@@ -38,8 +39,8 @@ impl Lock {
             if locked(file.try_lock(), path)? {
                 return Ok(Some(Lock { file, path: path.to_path_buf() }));
             }
-            // Who holds it holds it alone. One that shares it only asks, in `is_held`, and is gone in
-            // a moment: monitoring must not make a nightly `rm` believe that another one runs.
+            // A holder holds the lock exclusively. A process that shares it only checks it, in `is_held`, and
+            // is gone in a moment: monitoring must not make a nightly `rm` believe that another one runs.
             if !locked(file.try_lock_shared(), path)? {
                 return Ok(None);
             }
@@ -58,7 +59,7 @@ impl Lock {
         Lock::wait_for(open(path)?, path)
     }
 
-    /// Takes a lock beside the file that it is about, in a directory of the program's own below `DATADIR`.
+    /// Takes a lock beside its file, in a directory of the program below `DATADIR`.
     pub(crate) fn take_beside(path: &Path) -> Result<Lock> {
         Lock::wait_for(checked(openat(CWD, path, OPEN | OFlags::CREATE, MODE), path)?, path)
     }
@@ -68,7 +69,7 @@ impl Lock {
         Ok(Lock { file, path: path.to_path_buf() })
     }
 
-    /// Whether some process holds the lock now. Leaves the lock as it is.
+    /// Whether a process holds the lock now. Does not change the lock.
     pub fn is_held(path: &Path) -> Result<bool> {
         match open_if_there(path)? {
             Some(file) => Ok(!locked(file.try_lock_shared(), path)?),
@@ -95,7 +96,7 @@ impl Lock {
     }
 }
 
-/// Whether the lock was to be had.
+/// Whether the lock could be taken.
 fn locked(result: std::result::Result<(), TryLockError>, path: &Path) -> Result<bool> {
     match result {
         Ok(()) => Ok(true),
@@ -106,18 +107,18 @@ fn locked(result: std::result::Result<(), TryLockError>, path: &Path) -> Result<
 
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-// NONBLOCK: a fifo under this name would hold us.
+// NONBLOCK, because a fifo under this name would block us.
 const OPEN: OFlags =
     OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Opens the file of a lock below `LOCKDIR`, and makes it where it is not there.
+/// Opens the file of a lock below `LOCKDIR`, and creates it if it does not exist.
 ///
 /// # Errors
 /// [`Untrusted`](crate::ErrorKind::Untrusted), where others than root could have had a hand in it:
 /// [`lock_dir::open`]; a link, or a file that has another name or owner.
 pub fn open(path: &Path) -> Result<File> {
-    // The file stays: were it removed, a process waiting on the old inode and one that makes a new
-    // file would both believe that they hold the lock.
+    // The file stays: if it were deleted, a process waiting on the old inode and one that creates a new file
+    // would both believe that they hold the lock.
     let (dir, name) = split(path)?;
     checked(openat(lock_dir::open_or_make(dir)?, name, OPEN | OFlags::CREATE, MODE), path)
 }
@@ -138,8 +139,8 @@ fn split(path: &Path) -> Result<(&Path, &OsStr)> {
     }
 }
 
-/// Refuses a file that root has not made here, and would write into: it may have been planted when others
-/// could still write into the directory.
+/// Refuses a file that root did not create here, and to which it would write: it may have been planted when
+/// others could still write to the directory.
 fn checked(opened: Result<OwnedFd, Errno>, path: &Path) -> Result<File> {
     let planted = |what: &str| {
         Error::untrusted(path, format_args!("is {what}, and no lock of root's")).with_hint("delete it")
@@ -150,7 +151,7 @@ fn checked(opened: Result<OwnedFd, Errno>, path: &Path) -> Result<File> {
     };
     let stat = fstat(&fd).context("cannot look at", path)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(planted("no regular file"));
+        return Err(planted("not a regular file"));
     }
     if stat.st_nlink > 1 || !root_only::is_ours(&stat) {
         return Err(planted("somebody else's file"));
@@ -196,7 +197,7 @@ mod tests {
                 Lock::is_held(&at(name)).map(|_| ()),
                 Lock::is_shared(&at(name)).map(|_| ()),
             ] {
-                assert!(refused.unwrap_err().to_string().contains("no lock of root's"), "{name}");
+                assert!(refused.unwrap_err().to_string().contains("not a lock file of root"), "{name}");
             }
         }
         assert_eq!(std::fs::read(at("precious")).unwrap(), b"precious");

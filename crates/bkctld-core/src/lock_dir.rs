@@ -1,5 +1,5 @@
-//! `LOCKDIR`: the directory of the locks. Root writes there under names that everybody can guess, and
-//! believes what it finds there, so nobody else may be able to change it, or what is on the way to it.
+//! `LOCKDIR`: the directory of the locks. Root writes there under predictable names, and trusts its contents,
+//! so nobody else may be able to change it or a directory above it.
 
 use std::fmt::Display;
 use std::os::fd::OwnedFd;
@@ -11,17 +11,18 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::root_only::{self, Found};
 use crate::text;
 
-/// Where the locks are, unless the configuration says otherwise. Only root may make names in `/run`.
+/// The default directory of the locks. Only root can create names in `/run`.
 pub const PLACE: &str = "/run/bkctld";
 
-/// Where they were before. Everybody may make names in `/run/lock`, so it was whoever's came first.
+/// The former directory. Every user can create names in `/run/lock`, so it belonged to whoever created it
+/// first.
 pub const EARLIER_PLACE: &str = "/run/lock/bkctld";
 
-/// Where the locks are on a server whose configuration does not say it.
+/// The directory of the locks on a server whose configuration does not set it.
 ///
-/// Once for each boot: processes that looked in two places would not see each other's locks. So where a
-/// program of before has made the earlier place, and it is root's own, that stays in use; listeners that
-/// run since before an upgrade hold their locks there. It is gone after a boot.
+/// Decided once per boot, because processes that use two directories would not see each other's locks. If an
+/// earlier version has created the former directory, and it belongs to root, it stays in use: listeners that
+/// have run since before an upgrade hold their locks there. It is gone after a boot.
 pub fn usual() -> PathBuf {
     usual_of(Path::new(PLACE), Path::new(EARLIER_PLACE))
 }
@@ -41,7 +42,7 @@ pub fn open(dir: &Path) -> Result<Option<OwnedFd>> {
     find(dir, false)
 }
 
-/// Opens the directory, and makes it where it does not exist.
+/// Opens the directory, and creates it if it does not exist.
 ///
 /// # Errors
 /// As [`open`].
@@ -53,13 +54,13 @@ pub fn open_or_make(dir: &Path) -> Result<OwnedFd> {
 fn find(dir: &Path, make: bool) -> Result<Option<OwnedFd>> {
     match root_only::find(dir, make)? {
         Found::Own(fd, stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(Some(fd)),
-        Found::Own(..) => Err(refused(dir, format_args!("{} is no directory", text::path(dir)))),
+        Found::Own(..) => Err(refused(dir, format_args!("{} is not a directory", text::path(dir)))),
         Found::Others(fault) => Err(refused(dir, fault)),
         Found::Nothing => Ok(None),
     }
 }
 
-/// Whether somebody else could make the directory first when it is gone, as after a boot.
+/// Whether another user could create the directory first when it does not exist, as after a boot.
 pub fn anyone_could_make(dir: &Path) -> bool {
     let parent = dir.parent().and_then(|parent| parent.canonicalize().ok());
     parent

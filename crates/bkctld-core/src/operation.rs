@@ -1,8 +1,8 @@
-//! Which long operations run on this server now, as monitoring asks.
+//! The long operations that run on this server now, for monitoring.
 //!
-//! Each one holds the first free of its kind's slots, lock files `LOCKDIR/KIND.N`. What keeps them out
-//! of each other's way are the locks of the jails; these here only show what would otherwise have to be
-//! guessed from the command lines of processes, which differ from one cron job to the next.
+//! Each operation holds the first free slot of its kind, a lock file `LOCKDIR/KIND.N`. The locks of the jails
+//! keep operations apart; these locks only show that they run, which would otherwise have to be guessed from
+//! the command lines of processes.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ impl Operation {
         }
     }
 
-    /// Shows that such an operation runs, as long as the result lives.
+    /// Shows that this operation runs, while the result lives.
     pub fn begin(self, settings: &Settings) -> Result<Lock> {
         let mut slot = 0;
         loop {

@@ -139,7 +139,7 @@ fn output_of(mut child: Child, limit: u64) -> io::Result<Output> {
         let stdout = read_all(stdout, limit).inspect_err(|_| {
             let _ = child.kill();
         });
-        (stdout, stderr.join().unwrap_or_else(|_| Err(io::Error::other("nobody has listened"))))
+        (stdout, stderr.join().unwrap_or_else(|_| Err(io::Error::other("the reader of its messages failed"))))
     });
     let status = child.wait()?;
     Ok(Output { status, stdout: stdout?, stderr: stderr? })
@@ -151,7 +151,7 @@ fn read_all(output: Option<impl Read>, limit: u64) -> io::Result<Vec<u8>> {
         output.take(limit + 1).read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it says more than {} MiB", limit >> 20)));
+        return Err(io::Error::other(format!("it sent more than {} MiB", limit >> 20)));
     }
     Ok(bytes)
 }
@@ -191,7 +191,7 @@ mod tests {
     fn a_program_that_speaks_for_ever_is_ended_and_fills_no_memory() {
         let run = |script: &str| output_of(SH.spawn(&mut sh(script)).unwrap(), 1 << 20);
         for endless in ["exec yes", "exec yes >&2"] {
-            assert_eq!(run(endless).unwrap_err().to_string(), "it says more than 1 MiB");
+            assert_eq!(run(endless).unwrap_err().to_string(), "it sent more than 1 MiB");
         }
         let said = run("echo one; echo two >&2; exit 3").unwrap();
         assert_eq!((said.stdout.as_slice(), said.stderr.as_slice()), (&b"one\n"[..], &b"two\n"[..]));

@@ -5,7 +5,7 @@ use crate::session::{kind, login};
 /// As `bkctld_core::fuzzing::Property`, which is there only with that crate's feature.
 pub type Property = fn(&[u8]);
 
-/// All of them, by the name of their directory in `fuzz/corpus`.
+/// All properties, by the name of their directory in `fuzz/corpus`.
 pub const PROPERTIES: &[(&str, Property)] =
     &[("command", kind::properties::hold), ("sshd-log", login::properties::hold)];
 

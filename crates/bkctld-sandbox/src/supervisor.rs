@@ -21,7 +21,7 @@ use crate::{notify, wait};
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A listener that has lived this long has not died of its start.
+/// The lifetime after which a listener is considered to have started successfully.
 const STEADY: Duration = Duration::from_secs(60);
 
 /// Runs `program args` (which must end in [`crate::listen`] with `supervised`) until SIGTERM, starting it
@@ -127,14 +127,14 @@ impl<'a> Supervisor<'a> {
                 }
                 self.child = None;
                 start_at = Some(Instant::now() + self.pause);
-                self.say("the listener has died, it is started again");
+                self.say("the listener died and is started again");
             }
             if self.child.is_none() && start_at.is_some_and(|at| at <= Instant::now()) {
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 start_at = match self.start_listener() {
                     Ok(()) => None,
                     Err(error) => {
-                        self.say(&format!("the listener does not start again: {error}"));
+                        self.say(&format!("the listener cannot be started again: {error}"));
                         Some(Instant::now() + self.pause)
                     }
                 };

@@ -1,4 +1,4 @@
-//! The command line: what was typed, checked for its form only, and handed to its command.
+//! The command line: the arguments are checked for their form only, and passed to their command.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -50,22 +50,22 @@ struct Options {
     /// Show version and licence
     #[arg(short = 'V', long, global = true, action = ArgAction::Version)]
     version: Option<bool>,
-    /// Ask nothing; what is so already is no error (also: FORCE=1)
+    /// Do not ask for confirmation, and succeed if there is nothing to do (also: FORCE=1)
     #[arg(short, long, global = true)]
     force: bool,
-    /// Say what would be done, change nothing (also: DRY_RUN=1)
+    /// Print the changes that would be made, and make none (also: DRY_RUN=1)
     #[arg(short = 'n', long, global = true)]
     dry_run: bool,
-    /// Say only errors
+    /// Print only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more
+    /// Print more details
     #[arg(short, long, global = true)]
     verbose: bool,
     /// Print the result as JSON
     #[arg(long, global = true)]
     json: bool,
-    /// No header line above tables (also: HEADER=0)
+    /// Print tables without the header line (also: HEADER=0)
     #[arg(long, global = true)]
     no_header: bool,
     /// Read the configuration from this file (also: BKCTLD_CONFIG)
@@ -87,8 +87,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// A program that is called `bkctld-COMMAND` is that command: the entry points that scripts of the
-/// original call. Two of them have a shape of their own.
+/// A program that is called as `bkctld-COMMAND` runs that command, for scripts that were written for the
+/// original. Two of them have special arguments.
 fn with_command_of_name(arguments: &[OsString]) -> Vec<OsString> {
     let mut arguments = arguments.to_vec();
     let Some(command) = command_of_name(&arguments).map(str::to_owned) else {
@@ -108,7 +108,7 @@ fn with_command_of_name(arguments: &[OsString]) -> Vec<OsString> {
     arguments
 }
 
-/// What stands after `bkctld-` in the name that the program was called by.
+/// The part after `bkctld-` of the name by which the program was called.
 pub fn command_of_name(arguments: &[OsString]) -> Option<&str> {
     Path::new(arguments.first()?).file_name()?.to_str()?.strip_prefix("bkctld-")
 }
@@ -146,7 +146,8 @@ fn dispatch(cli: Cli) -> ExitCode {
     let name = command.name();
     let ended = match prepare(&cli.options, name) {
         Ok(context) => command.run(&context).map_err(|failure| (context.ui, failure)),
-        // A configuration that cannot be read has no LOGLEVEL; a nightly run should tell all the same.
+        // If the configuration cannot be read, there is no LOGLEVEL, but a nightly run should still log the
+        // error.
         Err(failure) => Err((plain_ui().logging(Log::new(name, Settings::default().log_level)), failure)),
     };
     match ended {
@@ -164,7 +165,7 @@ fn prepare(options: &Options, command: &'static str) -> Result<Context, Failure>
     let settings = configuration.settings;
     let options = options.merged_with(configuration.switches);
     let mut ui = Ui::new(options.verbosity, options.json);
-    // Nothing has happened to a server that was only asked.
+    // A dry run changes nothing and is not logged.
     if !options.dry_run {
         ui = ui.logging(Log::new(command, settings.log_level));
     }

@@ -39,8 +39,8 @@ pub fn run_if_asked(arguments: &[OsString]) -> Option<ExitCode> {
     Some(exit.into())
 }
 
-/// Tells why nothing runs: the journal where systemd has started us, once and with the jail as a
-/// field; else whoever did, who logs it.
+/// Reports why nothing runs: to the journal if systemd has started us, once and with the jail as a field;
+/// otherwise to the process that started us, which logs it.
 fn tell(name: Option<&OsString>, failure: &Failure) {
     if systemd() {
         let settings = read_configuration(None).map_or_else(|_| Settings::default(), |read| read.settings);
@@ -53,7 +53,7 @@ fn tell(name: Option<&OsString>, failure: &Failure) {
     Ui::new(Verbosity::Normal, false).error(failure);
 }
 
-/// Whether systemd has started this process and waits for its word.
+/// Whether systemd has started this process and waits for its notification.
 fn systemd() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }

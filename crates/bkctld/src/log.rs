@@ -1,4 +1,4 @@
-//! What a command tells the server's log.
+//! The messages of a command in the server's log.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -11,8 +11,8 @@ use jiff::Zoned;
 use crate::shape::outcome::{Ended, Outcome};
 
 thread_local! {
-    /// The jail that this thread works for: what is said meanwhile is about it. A parameter of each
-    /// message would have to be remembered by each command.
+    /// The jail for which this thread works: all messages in the meantime are about it. As a parameter of
+    /// each message, every command would have to remember it.
     static JAIL: RefCell<Option<JailName>> = const { RefCell::new(None) };
 }
 
@@ -29,7 +29,7 @@ impl Log {
         Log { system: SystemLog::new(level), command }
     }
 
-    /// Something that the command says; false where nobody took it.
+    /// Logs a message of the command; false if it was lost.
     pub fn say(&self, severity: Severity, text: impl Display) -> bool {
         self.send(Entry::new(severity, text))
     }

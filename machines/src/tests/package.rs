@@ -262,7 +262,7 @@ fn its_removal_keeps_everything_and_its_return_starts_the_jails(suite: &Suite) {
 fn its_purge_keeps_jails_incs_and_policies_and_nothing_else(suite: &Suite) {
     let machine = with_package_and_jail(suite);
     // The configuration is broken, too.
-    machine.run("bkctld inc; echo 'this is no assignment' >>/etc/default/bkctld; dpkg --purge bkctld");
+    machine.run("bkctld inc; echo 'this is not an assignment' >>/etc/default/bkctld; dpkg --purge bkctld");
     machine.assert_no_process();
     machine.run("[ -d /backup/jails/web01/data ] && [ -d /backup/incs/web01 ] && [ -f /etc/evobackup/web01.d/incs_policy ]");
     for gone in [

@@ -65,7 +65,10 @@ fn finding_of(jail: &Jail, settings: &Settings, today: Date) -> Result<Finding> 
             finding(Severity::Critical, text, Canary::Outdated)
         }
         Err(error) if error.kind() == ErrorKind::FileTooLarge => {
-            let text = format!("{name} is larger than {} MiB, which no canary is: not read", LIMIT >> 20);
+            let text = format!(
+                "{name} is larger than {} MiB: too large for a canary, so it was not read",
+                LIMIT >> 20
+            );
             finding(Severity::Critical, text, Canary::Unusable)
         }
         Err(error) => Err(error).context("cannot read", jail.dir().join(Path::new(&below))),

@@ -60,7 +60,7 @@ fn findings_of(jail: &Jail, now: &Zoned, expected: Expected) -> Result<Vec<Findi
         .collect();
     if let PolicyFile::Bad(lines) = &policy {
         findings.extend(lines.first().map(|line| {
-            finding(Severity::Warning, format!("{line}; until that is mended, no inc is deleted"))
+            finding(Severity::Warning, format!("{line}; until this is corrected, no inc is deleted"))
         }));
     }
     if findings.is_empty() {

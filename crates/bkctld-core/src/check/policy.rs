@@ -9,24 +9,24 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::jail::Jail;
 
-/// So many bad lines are told one by one; a file that has more is something else than a policy.
+/// The number of bad lines that are reported one by one; a file with more is not a policy.
 const TOLD: usize = 5;
 
-/// What the file says. Read line by line as the original does, not as a file of assignments: a line
-/// that is not understood is as if it were not there, and told.
+/// The contents of the file, read line by line as by the original, not as a file of assignments: a line that
+/// is not understood is ignored and reported.
 #[derive(Debug, Default)]
 pub struct CheckPolicy {
-    /// `WARNING`, in hours; none where the configuration's holds.
+    /// `WARNING`, in hours; none if the server's configuration applies.
     pub warning: Option<u32>,
-    /// `CRITICAL`, likewise.
+    /// `CRITICAL`, in hours; none if the server's configuration applies.
     pub critical: Option<u32>,
-    /// `EXPECTED_STATE`.
+    /// `EXPECTED_STATE`, which is `ON` by default.
     pub expected_state: ExpectedState,
-    /// The lines that have no effect, or not the one that was meant: each an [`BadFile`](crate::ErrorKind::BadFile).
+    /// The lines that have no effect, or not the intended one: each an [`Error::BadLine`].
     pub bad_lines: Vec<Error>,
 }
 
-/// Whether the jail should run.
+/// The state that monitoring expects of the jail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExpectedState {
     /// The jail should be on: that it is off is a finding.
@@ -36,7 +36,7 @@ pub enum ExpectedState {
     Off,
 }
 
-/// The hours after which the silence of a client is told; 0 turns a level off.
+/// The hours without a login after which a client is reported; 0 turns a level off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Thresholds {
     /// Hours of silence before a warning.
@@ -46,8 +46,7 @@ pub struct Thresholds {
 }
 
 impl CheckPolicy {
-    /// Reads the jail's policy; one that is not there says nothing. Errors where it is there and
-    /// cannot be read.
+    /// Reads the jail's policy; a missing one sets nothing. Fails if the file exists and cannot be read.
     pub fn read(jail: &Jail) -> Result<CheckPolicy> {
         let path = jail.check_policy();
         Ok(match file::read_if_there(&path)? {
@@ -56,7 +55,7 @@ impl CheckPolicy {
         })
     }
 
-    /// The jail's thresholds, else those of the server.
+    /// The jail's thresholds, or those of the server if it has none.
     pub fn thresholds(&self, settings: &Settings) -> Thresholds {
         Thresholds {
             warning: self.warning.unwrap_or(settings.check_thresholds.warning),
@@ -85,15 +84,16 @@ impl CheckPolicy {
         policy
     }
 
-    /// Takes one line; an error tells what is wrong with it.
+    /// Applies one line; the error says why it is bad.
     fn take(&mut self, line: &str) -> Result<(), String> {
         if line.is_empty() || line.starts_with('#') {
             return Ok(());
         }
-        // What does not begin with a name and '=' is no assignment: `export` and blanks included.
+        // A line that does not begin with a name and '=' is not an assignment, including lines with `export`
+        // or blanks.
         let (name, value) = line.split_once('=').unwrap_or((line, ""));
         match name {
-            // One that was emptied is as if it were not there.
+            // An empty value counts as not set.
             "WARNING" | "CRITICAL" | "EXPECTED_STATE" if value.is_empty() => {}
             "WARNING" => return hours(name, value, &mut self.warning),
             "CRITICAL" => return hours(name, value, &mut self.critical),
@@ -101,7 +101,7 @@ impl CheckPolicy {
             _ => {
                 let shown: String = line.chars().take(40).collect();
                 return Err(format!(
-                    "'{shown}' is none of WARNING=hours, CRITICAL=hours, EXPECTED_STATE=ON|OFF: it has no effect"
+                    "'{shown}' is not one of WARNING=hours, CRITICAL=hours, EXPECTED_STATE=ON|OFF: it has no effect"
                 ));
             }
         }
@@ -116,14 +116,14 @@ fn hours(name: &str, value: &str, slot: &mut Option<u32>) -> Result<(), String> 
     let end = unsigned.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(unsigned.len());
     let (digits, rest) = unsigned.split_at(end);
     if digits.is_empty() {
-        return Err(format!("{name}: '{value}' is no number of hours: it has no effect"));
+        return Err(format!("{name}: '{value}' is not a number of hours: it has no effect"));
     }
     *slot = Some(if value.starts_with('-') { 0 } else { digits.parse().unwrap_or(u32::MAX) });
     let rest = rest.trim_start();
     if rest.is_empty() || rest.starts_with('#') || rest.starts_with('h') {
         Ok(())
     } else {
-        Err(format!("{name}: '{value}' is taken for {digits} hours"))
+        Err(format!("{name}: '{value}' is read as {digits} hours"))
     }
 }
 
@@ -193,8 +193,8 @@ mod tests {
         assert_eq!((policy.warning, policy.critical), (Some(30), Some(2)));
         let told: Vec<String> = policy.bad_lines.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 4, "{told:?}");
-        assert!(told[0].starts_with("check_policy:2: '\\u{1b}[2J' is none of"), "{told:?}");
-        assert!(told[1].starts_with("check_policy:3: CRITICAL: '2d' is taken for 2 hours"), "{told:?}");
+        assert!(told[0].starts_with("check_policy:2: '\\u{1b}[2J' is not one of"), "{told:?}");
+        assert!(told[1].starts_with("check_policy:3: CRITICAL: '2d' is read as 2 hours"), "{told:?}");
         assert!(told[2].starts_with("check_policy:4: EXPECTED_STATE: 'maybe'"), "{told:?}");
     }
 

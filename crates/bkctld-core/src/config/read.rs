@@ -10,7 +10,7 @@ use super::{CheckThresholds, Firewall, ServiceManager, SessionLimits, Settings};
 use crate::error::{Error, IoContext, Result};
 use crate::{file, lock_dir, text};
 
-/// Where the configuration is, unless the administrator names another file.
+/// The path of the configuration, unless the administrator names another file.
 pub const DEFAULT_FILE: &str = "/etc/default/bkctld";
 
 /// All that a configuration says.
@@ -43,7 +43,7 @@ pub fn read(named: Option<&Path>, env: &Env<'_>) -> Result<Configuration> {
         None => Configuration::default(),
     };
     let settings = &mut configuration.settings;
-    // Also where the file names it: running listeners may have their locks at the place of before.
+    // Also if the file sets it: running listeners may have their locks in the old directory.
     if settings.lock_dir == Path::new(lock_dir::PLACE) {
         settings.lock_dir = lock_dir::usual();
         settings.lock_dir_of_before = settings.lock_dir != Path::new(lock_dir::PLACE);
@@ -127,10 +127,10 @@ impl Settings {
         values.set("JAIL_PROGRAMS", &mut self.jail_programs, absolute_paths)
     }
 
-    /// Whether the directories are what they must be before a jail is made: none is a file, and `JAILDIR` is
-    /// there. Those of `JAILDIR` and `INCDIR` that a freshly mounted backup partition still lacks are
-    /// returned, to be made. Where nothing is mounted at `BACKUP_PARTITION` a missing `JAILDIR` is an
-    /// error: the disk may be away, and a jail made then would lie below its mount point.
+    /// Checks the directories before a jail is made: none may be a file, and `JAILDIR` must exist. If a
+    /// freshly mounted backup partition lacks `JAILDIR` or `INCDIR`, they are returned, to be created. If
+    /// nothing is mounted at `BACKUP_PARTITION`, a missing `JAILDIR` is an error: the disk may be missing,
+    /// and a jail made now would be below its mount point.
     pub fn check_dirs(&self) -> Result<Vec<&Path>> {
         let jail_dir = &self.jail_dir;
         if !jail_dir.exists() && !self.can_make(jail_dir)? {
@@ -150,7 +150,7 @@ impl Settings {
             ("LOCKDIR", &self.lock_dir),
         ] {
             if dir.exists() && !dir.is_dir() {
-                return Err(Error::refused(format!("{name} {} is no directory", text::path(dir))).at(dir));
+                return Err(Error::refused(format!("{name} {} is not a directory", text::path(dir))).at(dir));
             }
         }
         let mut missing = Vec::new();
@@ -162,7 +162,7 @@ impl Settings {
         Ok(missing)
     }
 
-    /// Whether there is nothing of this name, a link included, and it lies on the mounted backup partition.
+    /// Whether nothing has this name, not even a link, and the path is on the mounted backup partition.
     fn can_make(&self, dir: &Path) -> Result<bool> {
         Ok(dir.starts_with(&self.backup_partition)
             && !file::exists(dir)?
@@ -171,9 +171,8 @@ impl Settings {
 }
 
 impl SessionLimits {
-    /// These limits with what the file says instead. A file that lowers only the limit of the jail
-    /// lowers the one of a single address with it, to half, so that one address still cannot take
-    /// all sessions.
+    /// These limits, overridden by the file. If a file lowers only the limit of the jail, the limit of a
+    /// single address becomes half of it, so that one address still cannot take all sessions.
     pub(crate) fn with(self, values: &mut Values<'_>) -> Result<SessionLimits> {
         let per_jail = values.get("MAX_SESSIONS", values::positive)?.unwrap_or(self.per_jail);
         let per_source = match values.get("MAX_SESSIONS_PER_SOURCE", values::positive)? {
@@ -191,12 +190,12 @@ impl SessionLimits {
     }
 }
 
-/// Half of it, rounded up.
+/// Half of the number, rounded up.
 fn half(number: NonZeroU32) -> NonZeroU32 {
     NonZeroU32::new(number.get().div_ceil(2)).unwrap_or(NonZeroU32::MIN)
 }
 
-/// Without `FIREWALL` a rules file is written where one is named, as the original does.
+/// Without `FIREWALL`, a rules file is written if one is named, as by the original.
 fn firewall(values: &mut Values<'_>) -> Result<Firewall> {
     let rules = values.get("FIREWALL_RULES", values::absolute_path)?;
     match (values.get("FIREWALL", firewall_kind)?, rules) {
@@ -220,7 +219,7 @@ fn firewall_kind(value: &str) -> Result<FirewallKind, String> {
         "none" => Ok(FirewallKind::None),
         "minifirewall" => Ok(FirewallKind::Minifirewall),
         "nftables" => Ok(FirewallKind::Nftables),
-        _ => Err(format!("'{value}' is none of none, minifirewall, nftables")),
+        _ => Err(format!("'{value}' is not one of none, minifirewall, nftables")),
     }
 }
 
@@ -229,7 +228,7 @@ fn service_manager(value: &str) -> Result<ServiceManager, String> {
         "auto" => Ok(ServiceManager::Auto),
         "systemd" => Ok(ServiceManager::Systemd),
         "background" => Ok(ServiceManager::Background),
-        _ => Err(format!("'{value}' is none of auto, systemd, background")),
+        _ => Err(format!("'{value}' is not one of auto, systemd, background")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The settings of one server, with the defaults that the original has.
+//! The settings of one server, with the defaults of the original.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -11,29 +11,29 @@ use crate::lock_dir;
 /// has the type that the program works with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The file that was read; `None` where the defaults stand alone.
+    /// The file that was read; `None` if only the defaults apply.
     pub file: Option<PathBuf>,
     /// `CONFDIR`: policies, one directory `J.d` for each jail.
     pub conf_dir: PathBuf,
     /// `DATADIR`: the runtime, session records, times of `inc`.
     pub data_dir: PathBuf,
-    /// `BACKUP_DISK`: the device of the backup partition, where the administrator names it.
+    /// `BACKUP_DISK`: the device of the backup partition, if the administrator names it.
     pub backup_disk: String,
-    /// `BACKUP_PARTITION`.
+    /// `BACKUP_PARTITION`: the mount point of the backup disk.
     pub backup_partition: PathBuf,
-    /// `JAILDIR`.
+    /// `JAILDIR`: the directory of the jails.
     pub jail_dir: PathBuf,
-    /// `INCDIR`.
+    /// `INCDIR`: the directory of the incs.
     pub inc_dir: PathBuf,
-    /// `ARCHIVESDIR`.
+    /// `ARCHIVESDIR`: the directory of archived jails.
     pub archives_dir: PathBuf,
     /// `TPLDIR`: templates of the package.
     pub tpl_dir: PathBuf,
-    /// `LOCALTPLDIR`: templates of the administrator, which win.
+    /// `LOCALTPLDIR`: templates of the administrator, which take precedence.
     pub local_tpl_dir: PathBuf,
-    /// `LOCKDIR`.
+    /// `LOCKDIR`: the directory of the locks.
     pub lock_dir: PathBuf,
-    /// `LOCKDIR` is not where the configuration has it, but until the next boot where it was before.
+    /// `LOCKDIR` is, until the next boot, the directory of earlier versions and not the configured one.
     pub lock_dir_of_before: bool,
     /// `CANARY_RELATIVE_FILE`, below a jail's `data`.
     pub canary_relative_file: String,
@@ -41,20 +41,20 @@ pub struct Settings {
     pub sshd_config: PathBuf,
     /// `AUTHORIZED_KEYS`: a path inside the jail.
     pub authorized_keys: PathBuf,
-    /// `FIREWALL` (new) and `FIREWALL_RULES`: what keeps strangers from the jails' ports.
+    /// `FIREWALL` (new) and `FIREWALL_RULES`: the firewall that keeps strangers from the jails' ports.
     pub firewall: Firewall,
     /// `LOGLEVEL`: syslog's scale, 3 (errors) to 7 (debug).
     pub log_level: u8,
     /// When the checks warn; a jail's `check_policy` may say otherwise.
     pub check_thresholds: CheckThresholds,
-    /// `NODE`: the servers that `sync` mirrors to.
+    /// `NODE`: the servers to which `sync` mirrors.
     pub nodes: Vec<String>,
-    /// `SERVICE` (new): who keeps the listeners running.
+    /// `SERVICE` (new): the program that keeps the listeners running.
     pub service: ServiceManager,
     /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, `MAX_PENALTY`, `PENALTY_EXEMPT` (new); a jail's
-    /// `session_policy` may say otherwise.
+    /// `session_policy` can override them.
     pub session_limits: SessionLimits,
-    /// `JAIL_PROGRAMS` (new): programs for the runtime beside those that it always has.
+    /// `JAIL_PROGRAMS` (new): additional programs for the runtime.
     pub jail_programs: Vec<PathBuf>,
 }
 
@@ -75,19 +75,19 @@ pub struct CheckThresholds {
     pub disk_critical: u64,
 }
 
-/// Where the addresses that may connect to a jail are enforced beside its listener.
+/// The firewall that enforces the allowed addresses of a jail, in addition to its listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Firewall {
-    /// Nowhere.
+    /// No firewall.
     None,
-    /// By the administrator's minifirewall, which sources this file (`FIREWALL_RULES`).
+    /// The administrator's minifirewall, which sources this file (`FIREWALL_RULES`).
     RulesFile(PathBuf),
-    /// By an nftables table of our own.
+    /// A separate table in nftables.
     Nftables,
 }
 
 impl Firewall {
-    /// The rules file, where there is one.
+    /// The rules file, if there is one.
     pub fn rules_file(&self) -> Option<&Path> {
         match self {
             Firewall::RulesFile(path) => Some(path),
@@ -96,39 +96,40 @@ impl Firewall {
     }
 }
 
-/// Who keeps the listeners running.
+/// The program that keeps the listeners running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceManager {
-    /// systemd where it is init, else our own background processes.
+    /// systemd if it is the init system, otherwise our own supervisor.
     Auto,
-    /// `bkctld@J.service`.
+    /// systemd, with the unit `bkctld@J.service`.
     Systemd,
-    /// Our own background processes.
+    /// Our own supervisor process for each jail.
     Background,
 }
 
-/// How many sessions a jail serves at once.
+/// Limits on the sessions of a jail and on its sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// Of one jail.
+    /// The maximum number of sessions of one jail.
     pub per_jail: NonZeroU32,
-    /// Of one jail from one address. Lower than `per_jail`, so that a stranger's connections that
-    /// never log in cannot use up what the client needs.
+    /// The maximum number of sessions of one jail from one address. Lower than `per_jail`, so that a
+    /// stranger's connections without a login cannot use up the sessions that the client needs.
     pub per_source: NonZeroU32,
-    /// For how many seconds at most a source is refused that connects and never logs in; 0 is never.
+    /// The maximum time in seconds for which a source is refused because it connects and never logs in; 0
+    /// means never.
     pub max_penalty: u32,
-    /// Sources to which that does not happen.
+    /// Sources that are never refused for this reason.
     pub penalty_exempt: Vec<IpNet>,
 }
 
-/// What keeps a session apart from the server.
+/// The isolation of a session from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
-    /// Every namespace, a user namespace among them: the jail's root is nobody on the host.
+    /// Every namespace, including a user namespace: the jail's root is an unprivileged user on the server.
     Full,
-    /// Every namespace but the user namespace, for what that one cannot store (device nodes,
-    /// `trusted.*` attributes) and for file systems without idmapped mounts.
+    /// Every namespace except the user namespace: for jails that store device nodes or `trusted.*`
+    /// attributes, which it does not allow, and for file systems without idmapped mounts.
     Compat,
 }
 
@@ -168,7 +169,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults, with the backup partition at this place.
+    /// The defaults, with the backup partition at this path.
     pub fn on_partition(partition: &Path) -> Settings {
         Settings {
             file: None,

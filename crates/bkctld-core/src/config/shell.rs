@@ -112,7 +112,7 @@ impl Parser<'_> {
             }
         }
         if words == 0 {
-            return self.fault("'export' names no variable");
+            return self.fault("'export' needs the name of a variable");
         }
         exported.into_iter().for_each(|assignment| self.set(assignment));
         Ok(())
@@ -152,15 +152,13 @@ impl Parser<'_> {
                 return self.fault(&format!("'{name}+=' is not an assignment that every shell knows"));
             }
             Some(b'[') if !name.is_empty() && blank == 0 => {
-                return self.fault(&format!("'{name}[…]' is an array, which is not read"));
+                return self.fault(&format!("'{name}[…]' is an array, which is not supported"));
             }
             _ => {}
         }
         let end = rest.iter().position(|byte| b" \t\n;".contains(byte)).unwrap_or(rest.len());
         let shown = format!("{name}{}", crate::text::printable(&rest[..end.min(40)]));
-        self.fault(&format!(
-            "'{shown}' is no assignment: only NAME=value is read, quoted where it holds blanks"
-        ))
+        self.fault(&format!("'{shown}' is not an assignment: write NAME=value, and quote values with blanks"))
     }
 
     /// Whether the command ends here; if so, its end is consumed.
@@ -191,10 +189,10 @@ impl Parser<'_> {
                 b'}' if place.ends_at_brace => return Ok(()),
                 b' ' | b'\t' | b'\n' | b';' if !place.ends_at_brace => return Ok(()),
                 b'&' | b'|' | b'<' | b'>' | b'(' | b')' if !place.ends_at_brace => {
-                    return self.fault(&format!("'{}' outside of quotes is not read", byte as char));
+                    return self.fault(&format!("'{}' outside quotes is not supported", byte as char));
                 }
                 b'~' if tilde_counts => {
-                    return self.fault("'~' is not replaced here: write the path, or $HOME");
+                    return self.fault("'~' is not expanded: write the path, or $HOME");
                 }
                 b'\'' => self.single_quoted(out)?,
                 b'"' => self.double_quoted(out, place)?,
@@ -280,7 +278,7 @@ impl Parser<'_> {
                 self.fault(&format!("'${}' has a meaning only in a running shell", byte as char))
             }
             Some(b'\'' | b'"' | b'[') if quotes == Quotes::None => {
-                self.fault("'$' before a quote or bracket: shells differ in what it means; write \\$")
+                self.fault("'$' before a quote or bracket: shells disagree about its meaning; write \\$")
             }
             Some(b'\\') if self.rest_begins(b"\\\n") => self.fault("line continued after '$'"),
             _ => {
@@ -291,7 +289,7 @@ impl Parser<'_> {
     }
 
     fn braced(&mut self, out: &mut Vec<u8>, quotes: Quotes, depth: usize) -> Parsed {
-        const FORMS: &str = "of the forms in braces only ${NAME} and ${NAME:-word} are read";
+        const FORMS: &str = "in braces, only ${NAME} and ${NAME:-word} are supported";
         let begin = self.line;
         self.advance(1);
         let name = self.name();
@@ -299,7 +297,7 @@ impl Parser<'_> {
             return self.fault(FORMS);
         }
         if depth == MAX_DEPTH {
-            return self.fault("references nest too deep");
+            return self.fault("references are nested too deeply");
         }
         let value = self.value(name)?;
         if self.peek() == Some(b'}') {
@@ -356,8 +354,8 @@ impl Parser<'_> {
     /// A byte that stands for itself.
     fn plain(&mut self, out: &mut Vec<u8>) -> Parsed {
         match self.peek() {
-            Some(0) => self.fault("a zero byte: this is no text"),
-            Some(b'\r') => self.fault("a carriage return: the file has the line ends of another system"),
+            Some(0) => self.fault("a zero byte: this is not a text file"),
+            Some(b'\r') => self.fault("a carriage return: the file must have Unix line ends"),
             Some(byte) => {
                 out.push(byte);
                 self.advance(1);

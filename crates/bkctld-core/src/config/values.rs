@@ -1,4 +1,4 @@
-//! The values of a file of assignments, each asked for by name and checked as what it must be.
+//! The values of a file of assignments, each looked up by name and checked for its type.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,14 +11,14 @@ use ipnet::IpNet;
 use super::shell::{self, Assignment, Env, Script};
 use crate::error::{Error, Result};
 
-/// Something in a file that has no effect, which its author should know.
+/// A line of a file that has no effect, of which its author should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The configuration file that the line is in.
     pub path: PathBuf,
     /// The line of the file, counted from 1.
     pub line: usize,
-    /// What is to be known.
+    /// The reason why it has no effect.
     pub reason: String,
 }
 
@@ -28,14 +28,14 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A file of assignments on its way to become settings.
+/// A file of assignments that is being converted into settings.
 pub(crate) struct Values<'a> {
     path: &'a Path,
     script: Script,
     asked: BTreeSet<&'static str>,
 }
 
-/// The check of one value: what it means, or why it cannot be.
+/// The check of one value: its meaning, or the reason why it is invalid.
 type Check<T> = fn(&str) -> Result<T, String>;
 
 impl<'a> Values<'a> {
@@ -46,8 +46,8 @@ impl<'a> Values<'a> {
         Ok(Values { path, script, asked: BTreeSet::new() })
     }
 
-    /// The checked value of this variable. One that is set to nothing counts as absent, as in the
-    /// original, so that a line can be emptied instead of deleted.
+    /// The checked value of this variable. An empty value counts as absent, as in the original, so that a
+    /// line can be emptied instead of deleted.
     pub fn get<T>(&mut self, name: &'static str, check: Check<T>) -> Result<Option<T>> {
         self.asked.insert(name);
         let last = self.script.assignments.iter().rev().find(|assignment| assignment.name == name);
@@ -64,7 +64,7 @@ impl<'a> Values<'a> {
         checked.map(Some).map_err(|reason| self.bad_line(*line, format!("{name}: {reason}")))
     }
 
-    /// Puts the value in place of the default, where there is one.
+    /// Replaces the default by the value, if there is one.
     pub fn set<T>(&mut self, name: &'static str, slot: &mut T, check: Check<T>) -> Result<()> {
         if let Some(value) = self.get(name, check)? {
             *slot = value;
@@ -72,8 +72,8 @@ impl<'a> Values<'a> {
         Ok(())
     }
 
-    /// The lines that set what nobody asked for and no other line refers to: most likely typing
-    /// errors.
+    /// The lines that set a variable which is never read and to which no other line refers: most likely
+    /// typing errors.
     pub fn unknown(&self) -> impl Iterator<Item = Warning> {
         let idle = |name: &str| !self.asked.contains(name) && !self.script.references.contains(name);
         self.script.assignments.iter().filter(move |assignment| idle(&assignment.name)).map(|assignment| {
@@ -85,7 +85,7 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// The error for a variable whose value does not go with the others.
+    /// The error for a variable whose value contradicts another.
     pub fn conflict(&self, name: &'static str, reason: &str) -> Error {
         let line = self.script.assignments.iter().rev().find(|assignment| assignment.name == name);
         self.bad_line(line.map_or(1, |assignment| assignment.line), format!("{name}: {reason}"))
@@ -103,7 +103,7 @@ pub(crate) fn text(value: &str) -> Result<String, String> {
 
 /// A path from the root.
 pub(crate) fn absolute_path(value: &str) -> Result<PathBuf, String> {
-    if value.starts_with('/') { Ok(value.into()) } else { Err(format!("'{value}' is no absolute path")) }
+    if value.starts_with('/') { Ok(value.into()) } else { Err(format!("'{value}' is not an absolute path")) }
 }
 
 /// A path from the root that cannot leave the directory it is later put below.
@@ -113,14 +113,14 @@ pub(crate) fn path_inside(value: &str) -> Result<PathBuf, String> {
     if inside && path.file_name().is_some() {
         Ok(path.into())
     } else {
-        Err(format!("'{value}' is no path of a file below the jail"))
+        Err(format!("'{value}' is not a path of a file below the jail"))
     }
 }
 
 /// A whole number; 0 counts as one, as a threshold that always holds.
 pub(crate) fn number(value: &str) -> Result<u32, String> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|_| digits).ok_or_else(|| format!("'{value}' is no whole number"))
+    value.parse().ok().filter(|_| digits).ok_or_else(|| format!("'{value}' is not a whole number"))
 }
 
 /// A whole number that is not 0: a limit of none would shut everybody out.
@@ -140,11 +140,11 @@ pub(crate) fn percent(value: &str) -> Result<u64, String> {
 pub(crate) fn log_level(value: &str) -> Result<u8, String> {
     match value.as_bytes() {
         [digit @ b'0'..=b'7'] => Ok(digit - b'0'),
-        _ => Err(format!("'{value}' is no number from 0 to 7")),
+        _ => Err(format!("'{value}' is not a number from 0 to 7")),
     }
 }
 
-/// 1 for yes, 0 for no. Words such as `yes` are refused, because the original takes them for no.
+/// 1 for yes, 0 for no. Words such as `yes` are refused, because to the original they mean no.
 pub(crate) fn switch(value: &str) -> Result<bool, String> {
     match value {
         "0" => Ok(false),
@@ -163,7 +163,9 @@ pub(crate) fn absolute_paths(value: &str) -> Result<Vec<PathBuf>, String> {
 pub(crate) fn networks(value: &str) -> Result<Vec<IpNet>, String> {
     let parse = |word: &str| {
         let address = || word.parse::<IpAddr>().map(IpNet::from);
-        word.parse::<IpNet>().or_else(|_| address()).map_err(|_| format!("'{word}' is no address or network"))
+        word.parse::<IpNet>()
+            .or_else(|_| address())
+            .map_err(|_| format!("'{word}' is not an address or network"))
     };
     value.split_whitespace().map(parse).collect()
 }
@@ -177,7 +179,7 @@ pub(crate) fn nodes(value: &str) -> Result<Vec<String>, String> {
             if node.bytes().all(plain) && !node.starts_with('-') {
                 Ok(node.to_owned())
             } else {
-                Err(format!("'{node}' is no server's name"))
+                Err(format!("'{node}' is not the name of a server"))
             }
         })
         .collect()

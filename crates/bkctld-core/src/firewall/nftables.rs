@@ -1,11 +1,11 @@
-//! A table of our own in nftables, replaced as a whole in one transaction of the kernel: what runs is
-//! the old table or the new one, whatever is interrupted, and no other table is looked at.
+//! A separate table in nftables, replaced as a whole in one transaction of the kernel: even after an
+//! interruption, the old table or the new one is active. Other tables are left alone.
 //!
-//! The table only narrows: it drops attempts to connect to a jail's port from addresses that the jail
-//! does not allow, and leaves everything else to the administrator's rules. It cannot do more, since
-//! a packet passes only if every table lets it. Attempts are told by their flags and not by connection
-//! tracking, which would be switched on for the whole server by the first rule that asks for it; so a
-//! session that is open goes on when its address is taken away, as `reload` has it.
+//! The table only blocks: it drops attempts to connect to a jail's port from addresses that the jail does not
+//! allow, and leaves everything else to the administrator's rules. It cannot do more, because a packet passes
+//! only if every table accepts it. Attempts are recognized by their flags and not by connection tracking,
+//! which the first rule that uses it would switch on for the whole server. So, as with `reload`, an open
+//! session continues when its address is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,11 +20,11 @@ use crate::program::NFT;
 
 const TABLE: &str = "inet bkctld";
 
-/// The most that the kernel keeps of an element's comment, in bytes.
+/// The maximum size of an element's comment in the kernel, in bytes.
 const COMMENT_MAX: usize = 120;
 
-/// The rules of the chain: the set that each asks, in how many statements (counters aside), and the
-/// verdict.
+/// The rules of the chain: the set that each rule checks, its number of statements (without counters), and
+/// its verdict.
 const CHAIN: [(&str, usize, &str); 4] = [
     ("@everyone", 2, "accept"),
     ("@allowed4", 2, "accept"),
@@ -58,7 +58,8 @@ impl Sets {
     }
 }
 
-/// What one port admits: two jails may have the same by mistake, and then each needs its clients.
+/// The addresses that one port admits: if two jails have the same port by mistake, it admits the clients of
+/// both.
 #[derive(Default)]
 struct OfPort<'a> {
     jails: Vec<&'a JailName>,
@@ -90,8 +91,8 @@ fn shortest(network: IpNet) -> String {
     }
 }
 
-/// The text for `nft -f -` that replaces the table. Declared first, so that deleting it is no error
-/// where there is none: `destroy`, which says so in one word, is younger than Debian 12.
+/// The text for `nft -f -` that replaces the table. The table is declared first, so that deleting a missing
+/// table is not an error; `destroy`, which does this in one word, is newer than Debian 12.
 pub(super) fn script(rules: &Rules) -> String {
     let comments: BTreeMap<String, String> = by_port(rules)
         .into_iter()
@@ -134,13 +135,13 @@ pub(super) fn script(rules: &Rules) -> String {
     out
 }
 
-/// Runs the script: all of it holds, or nothing.
+/// Runs the script, which is applied as a whole or not at all.
 pub(super) fn apply(script: &str) -> Result<()> {
     let output = NFT.talk(NFT.command().args(["-f", "-"]), script.as_bytes());
     NFT.check("", &output.map_err(or_another_firewall)?)
 }
 
-/// How the running table differs from the one that is wanted.
+/// The differences between the table in force and the intended one.
 pub(super) fn differences(wanted: &Rules) -> Result<Vec<String>> {
     let tables = listed(&["-j", "list", "tables"])?;
     if !objects(&tables, "table").any(|table| table["family"] == "inet" && table["name"] == "bkctld") {
@@ -177,7 +178,7 @@ fn compared(running: &Value, wanted: &Rules) -> Vec<String> {
             found.push(format!("set {name} lacks {missing}"));
         }
         if !more.is_empty() {
-            found.push(format!("set {name} has {more}, which no jail wants"));
+            found.push(format!("set {name} has {more}, which no jail needs"));
         }
     }
     let chains: Vec<&Value> = objects(running, "chain").collect();
@@ -216,7 +217,7 @@ fn element(value: &Value) -> String {
     }
 }
 
-/// The set that the rule asks, how many statements it has, counters aside, and its verdict.
+/// The set that the rule checks, its number of statements (without counters), and its verdict.
 fn rule(rule: &Value) -> (Option<String>, usize, Option<String>) {
     let statements: Vec<&Value> =
         rule["expr"].as_array().into_iter().flatten().filter(|part| part.get("counter").is_none()).collect();
@@ -266,7 +267,7 @@ mod tests {
         ])
     }
 
-    /// What nft 1.0.6 lists of the table of [`two_jails`].
+    /// The output of nft 1.0.6 for the table of [`two_jails`].
     const LISTED: &str = r#"{"nftables": [{"metainfo": {"version": "1.0.6"}},
       {"table": {"family": "inet", "name": "bkctld", "handle": 2}},
       {"set": {"name": "allowed4", "type": ["ipv4_addr", "inet_service"], "flags": ["interval"], "elem": [
@@ -325,7 +326,7 @@ mod tests {
         assert_eq!(script(&two_jails()), expected);
         assert!(
             !script(&Rules::default()).contains("elements"),
-            "a set without elements is no set of nothing"
+            "a set without elements is not a set of nothing"
         );
     }
 
@@ -334,7 +335,7 @@ mod tests {
         let both = rules(&[("a", "2222", &["192.0.2.7"]), ("b", "2222", &["192.0.2.6", "192.0.2.7"])]);
         let sets = Sets::from_rules(&both).0;
         assert_eq!(sets["jails"].len(), 1);
-        // Aggregated, as the kernel wants no address twice.
+        // Aggregated, because the kernel does not accept an address twice.
         assert_eq!(sets["allowed4"].iter().collect::<Vec<_>>(), ["192.0.2.6/31 . 2222"]);
         assert!(script(&both).contains("2222 comment \"a b\""));
     }

@@ -70,7 +70,7 @@ impl Rules {
             return Some(format!("port {} is one of the server's own services", of_jail.port));
         }
         let other = self.iter().find(|known| known.port == of_jail.port)?;
-        Some(format!("port {} is that of jail '{}'", of_jail.port, other.jail))
+        Some(format!("port {} is already used by jail '{}'", of_jail.port, other.jail))
     }
 
     /// Replaces the rule of the jail.

@@ -1,5 +1,5 @@
-//! The rules file: shell lines that the administrator's minifirewall sources. Ours are those that end
-//! in `#J`; all others stay as they are.
+//! The rules file: shell lines that the administrator's minifirewall sources. Our lines end in `#J`; all
+//! others stay unchanged.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(super) fn lines(rules: &JailRules) -> String {
     lines
 }
 
-/// The text with the lines of these jails gone, and the new ones at the end.
+/// The text without the lines of these jails, and with the new ones at the end.
 pub(super) fn edited(text: &[u8], forget: &[JailName], admit: &[JailRules]) -> Vec<u8> {
     let marks: Vec<String> = forget.iter().chain(admit.iter().map(|rules| &rules.jail)).map(mark).collect();
     let ours = |line: &[u8]| marks.iter().any(|mark| last_word(line) == Some(mark.as_bytes()));
@@ -47,7 +47,7 @@ fn last_word(line: &[u8]) -> Option<&[u8]> {
     line.trim_ascii_end().rsplit(|byte| byte.is_ascii_whitespace()).next()
 }
 
-/// How the file differs from the rules that are wanted, jail by jail.
+/// The differences between the file and the intended rules, jail by jail.
 pub(super) fn differences(text: &[u8], wanted: &Rules) -> Vec<String> {
     let mut found = Vec::new();
     for rules in wanted.iter() {
@@ -60,40 +60,40 @@ pub(super) fn differences(text: &[u8], wanted: &Rules) -> Vec<String> {
         let lines = lines(rules);
         let should: Vec<&[u8]> = lines.lines().map(str::as_bytes).collect();
         if has != should {
-            found.push(format!("the lines of jail '{}' are not those of its port and addresses", rules.jail));
+            found.push(format!("the lines of jail '{}' do not match its port and addresses", rules.jail));
         }
     }
     for line in text.split(|byte| *byte == b'\n') {
         if let Some(jail) = written_for(line)
             && wanted.get(&jail).is_none()
         {
-            found.push(format!("a line is left of jail '{jail}', which has no port here"));
+            found.push(format!("a line remains for jail '{jail}', which has no port here"));
         }
     }
     found
 }
 
-/// The jail that the line was written for, if it is of our form: a comment of the administrator's may
-/// end in any word.
+/// The jail for which the line was written, if it has our form: an administrator's comment may end in any
+/// word.
 fn written_for(line: &[u8]) -> Option<JailName> {
     let line = std::str::from_utf8(line).ok()?.trim_end();
     let (rule, jail) = line.rsplit_once(" -j ACCEPT #")?;
     (rule.contains("tables -A INPUT -p tcp --sport 1024: --dport ")).then(|| jail.parse().ok())?
 }
 
-/// Replaces the file and has minifirewall, where there is one, read it.
+/// Replaces the file and lets minifirewall, if installed, read it.
 ///
 /// # Errors
-/// When minifirewall does not restart, the file is what it was.
+/// If minifirewall does not restart, the file is restored.
 pub(super) fn write(path: &Path, old: Option<&[u8]>, new: &[u8]) -> Result<()> {
     file::replace(path, mode(path), new)?;
     restart().inspect_err(|_| {
-        // The first error is the one to be told. The new lines may be what it stumbled over.
+        // The first error is reported. The new lines may be its cause.
         let _ = put_back(path, old).and_then(|()| restart());
     })
 }
 
-/// Makes the file what it was.
+/// Restores the file.
 pub(super) fn put_back(path: &Path, old: Option<&[u8]>) -> Result<()> {
     match old {
         Some(old) => file::replace(path, mode(path), old),
@@ -101,12 +101,12 @@ pub(super) fn put_back(path: &Path, old: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// That of the file; of a new one, readable by all.
+/// The mode of the file; a new one is readable for all.
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o7777)
 }
 
-/// Has minifirewall read its files anew.
+/// Lets minifirewall read its files again.
 pub(super) fn restart() -> Result<()> {
     if !MINIFIREWALL.path().exists() {
         return Ok(());

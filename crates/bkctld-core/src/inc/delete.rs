@@ -1,4 +1,4 @@
-//! Deleting incs, and what interrupted runs left.
+//! Deletes incs, and the remains of interrupted runs.
 
 use std::fs;
 use std::io;
@@ -20,15 +20,15 @@ use crate::progress::Progress;
 /// What became of the incs that were to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
-    /// The incs that are gone, in the order given; one that was not there is not among them.
+    /// The deleted incs, in the given order, without those that did not exist.
     pub incs: Vec<IncName>,
-    /// Whether `INCDIR/J` was left empty and is gone too.
+    /// Whether `INCDIR/J` became empty and was deleted too.
     pub dir_removed: bool,
 }
 
-/// Deletes these incs. All of them lose their names first, so that an interruption leaves none that
-/// is half deleted; then their content goes, on this many threads, and with it what interrupted
-/// runs left. The caller holds the jail's [`Jail::incs_lock`].
+/// Deletes these incs. All of them lose their names first, so that an interruption leaves no inc half
+/// deleted; then their contents are deleted on this many threads, with the remains of interrupted runs. The
+/// caller holds the jail's [`Jail::incs_lock`].
 pub fn delete(jail: &Jail, names: &[IncName], threads: NonZeroUsize, progress: &Progress) -> Result<Deleted> {
     let dir_path = jail.inc_dir();
     let dir = match fs::File::open(dir_path) {
@@ -38,7 +38,7 @@ pub fn delete(jail: &Jail, names: &[IncName], threads: NonZeroUsize, progress: &
     let mut deleted = Deleted::default();
     for &name in names {
         let from = name.to_string();
-        // A link or file of that name is no inc.
+        // A link or file with that name is not an inc.
         if !fs::symlink_metadata(dir_path.join(&from)).is_ok_and(|meta| meta.is_dir()) {
             continue;
         }
@@ -54,7 +54,7 @@ pub fn delete(jail: &Jail, names: &[IncName], threads: NonZeroUsize, progress: &
     Ok(deleted)
 }
 
-/// Removes what an interrupted [`make`](super::make()) or [`delete`] left in `INCDIR/J`; both do so
+/// Deletes the remains of an interrupted [`make`](super::make()) or [`delete`] from `INCDIR/J`; both do so
 /// themselves. The caller holds the jail's [`Jail::incs_lock`].
 pub fn clear_leftovers(jail: &Jail, threads: NonZeroUsize, progress: &Progress) -> Result<()> {
     match fs::File::open(jail.inc_dir()) {
@@ -77,14 +77,14 @@ fn clear(jail: &Jail, dir: &fs::File, threads: NonZeroUsize, progress: &Progress
             None => false,
         };
         if leftover {
-            // One that cannot be deleted (a mount point in it, say) does not keep the others.
+            // A failure (because of a mount point, for example) does not stop the others.
             failed = failed.and(remove_tree(dir, dir_path, &file_name, threads, progress));
         }
     }
     failed
 }
 
-/// Removes one name of `INCDIR/J` with all that is in it.
+/// Deletes one name of `INCDIR/J` with its contents.
 pub(super) fn remove_tree(
     dir: impl AsFd,
     dir_path: &Path,

@@ -73,7 +73,7 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
     let mut warnings = Vec::new();
     // Remains that cannot be deleted must not prevent an inc.
     if let Err(error) = clear_leftovers(jail, options.threads, &Progress::default()) {
-        warnings.push(format!("what an earlier run left is still there: {error}"));
+        warnings.push(format!("the remains of an earlier run cannot be deleted: {error}"));
     }
     let begun = (options.now)();
     let active_at_begin = (options.session_active)();
@@ -93,7 +93,7 @@ fn make_named(jail: &Jail, name: IncName, options: &MakeOptions<'_>, progress: &
     // The inc stands without its record: nobody waits for the disk, and one that is full, which has room for
     // a snapshot all the same, is no reason to deny that the inc is there.
     if let Err(error) = record.write(jail, name, file::Sync::Later) {
-        record.warnings.push(format!("the inc is whole, but its record is not kept: {error}"));
+        record.warnings.push(format!("the inc is complete, but its record cannot be written: {error}"));
     }
     Ok(Outcome::Made(Made { name, record }))
 }
@@ -136,11 +136,10 @@ fn snapshot(
     match btrfs::children(live).context("cannot list the subvolumes of", path) {
         Ok(nested) if nested.is_empty() => {}
         Ok(nested) => warnings.push(format!(
-            "subvolumes nested in the jail are empty directories in the inc, since a snapshot does not \
-             hold them: {}",
+            "nested subvolumes of the jail are empty directories in the inc, because a snapshot does not include them: {}",
             nested.len()
         )),
-        Err(error) => warnings.push(format!("whether the jail has nested subvolumes is not known: {error}")),
+        Err(error) => warnings.push(format!("nested subvolumes of the jail cannot be listed: {error}")),
     }
     Ok(true)
 }
@@ -178,7 +177,8 @@ fn detach(
         }
     };
     if let Err(error) = fsync(dir.as_fd()).context("cannot sync", inc_dir) {
-        warnings.push(format!("the inc is whole, but may lose its name if the server crashes now: {error}"));
+        warnings
+            .push(format!("the inc is complete, but may lose its name if the server crashes now: {error}"));
     }
     incs.push(name);
     incs.sort_unstable();

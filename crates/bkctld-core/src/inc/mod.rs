@@ -1,4 +1,4 @@
-//! Dated copies of a jail: making, listing and deleting them.
+//! Incs, the dated copies of a jail: makes, lists and deletes them.
 //!
 //! `INCDIR/J` is outside of every client's reach, so it is opened by path. In it lie, beside the
 //! incs, our own hidden files: `.NAME.record` and `.NAME.index` of an inc, and what a run that was

@@ -51,7 +51,7 @@ impl FromStr for IncName {
     fn from_str(text: &str) -> Result<IncName, Error> {
         let invalid = || {
             Error::invalid(format!(
-                "'{}' is no inc's name (YYYY-MM-DD-HH)",
+                "'{}' is not the name of an inc (YYYY-MM-DD-HH)",
                 crate::text::printable(text.as_bytes())
             ))
         };

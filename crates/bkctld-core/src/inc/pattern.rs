@@ -1,4 +1,4 @@
-//! Which incs an administrator means: `all`, a jail's name, or a pattern such as `web*/2026-0[1-6]-*`.
+//! The incs that an administrator selects: `all`, a jail's name, or a pattern such as `web*/2026-0[1-6]-*`.
 
 use std::path::{Component, Path};
 
@@ -24,7 +24,7 @@ impl IncPattern {
     /// shell's `*`, `?` and `[…]` in either part.
     pub fn parse(text: &str, inc_dir: &Path) -> Result<IncPattern> {
         let shown = text::printable(text.as_bytes()).into_owned();
-        let refuse = |why: &str| Err(Error::invalid(format!("'{shown}' is no pattern of incs: {why}")));
+        let refuse = |why: &str| Err(Error::invalid(format!("'{shown}' is not a pattern for incs: {why}")));
         let below = Path::new(text).strip_prefix(inc_dir).unwrap_or(Path::new(text));
         let mut parts = Vec::new();
         for component in below.components() {
@@ -42,7 +42,7 @@ impl IncPattern {
             [jails] => (*jails, "*"),
             [jails, incs] => (*jails, *incs),
             [] => return refuse("it names no jail"),
-            _ => return refuse("it has more parts than a jail's name and an inc's"),
+            _ => return refuse("it has more parts than JAIL/INC"),
         };
         match (Pattern::new(jails), Pattern::new(incs)) {
             (Ok(jails), Ok(incs)) => Ok(IncPattern { jails, incs, shown }),
@@ -158,7 +158,7 @@ mod tests {
             "\x1b[2J/..",
         ] {
             let error = IncPattern::parse(bad, inc_dir).unwrap_err().to_string();
-            assert!(error.contains("is no pattern of incs"), "{bad}: {error}");
+            assert!(error.contains("is not a pattern for incs"), "{bad}: {error}");
             assert!(!error.contains('\x1b'), "{error:?}");
         }
     }

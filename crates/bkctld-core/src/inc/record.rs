@@ -1,4 +1,4 @@
-//! What is known of one inc: the file `INCDIR/J/.NAME.record`.
+//! The record of one inc: the file `INCDIR/J/.NAME.record`.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 use crate::file;
 use crate::jail::Jail;
 
-/// How an inc came to be, as JSON. Incs of the original program have none.
+/// The record of an inc, as JSON. Incs of the original have none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// When the making of it began.
     pub begun: Timestamp,
-    /// When the last byte of it was there.
+    /// The time at which it was complete.
     pub ended: Timestamp,
     /// What it was made by: the file system, or copying.
     pub backend: Backend,
@@ -23,11 +23,11 @@ pub struct Record {
     pub session_active: bool,
     /// How many names it has, and how they got there.
     pub counts: Counts,
-    /// What the inc lacks, and why.
+    /// The files that the inc lacks, with the reasons.
     pub warnings: Vec<String>,
 }
 
-/// How an inc was made.
+/// The kinds of incs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
@@ -56,10 +56,10 @@ pub struct Counts {
 }
 
 impl Record {
-    /// The record of this inc; none where there is none, or none that can be read.
+    /// The record of this inc; none if it is missing or cannot be read.
     pub fn read(jail: &Jail, name: IncName) -> Result<Option<Record>> {
         let path = jail.inc_dir().join(Hidden::Record(name).file_name());
-        // A record that a full disk or a later version spoilt costs a number in a table, no more.
+        // A record that a full disk or a later version has damaged only means a missing number in a table.
         Ok(file::read_if_there(&path)?.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 

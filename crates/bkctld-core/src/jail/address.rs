@@ -50,14 +50,14 @@ impl FromStr for AllowedAddress {
             Ok(address) => IpNet::from(address),
             Err(_) => given.parse::<IpNet>().map_err(|_| {
                 Error::invalid(format!(
-                    "'{}' is no address: an IPv4 or IPv6 address or network (10.0.0.0/8), or 'all'",
+                    "'{}' is not an address: give an IPv4 or IPv6 address or network (10.0.0.0/8), or 'all'",
                     shown()
                 ))
             })?,
         };
         let net = unmapped(net);
         if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() {
-            let message = format!("'{}' is no client's address", shown());
+            let message = format!("'{}' is not the address of a client", shown());
             return Err(Error::invalid(message).with_hint("'all' allows everyone"));
         }
         // sshd refuses the whole line, and with it every login.
@@ -199,7 +199,7 @@ impl FromStr for AddressChange {
         let parse = |given: &str| if given == "all" { Ok(EVERYONE) } else { given.parse() };
         match given.strip_prefix('-').map(parse) {
             Some(taken) if taken.as_ref().is_ok_and(|address| address.is_everyone()) => {
-                Err(Error::invalid("everyone cannot be taken away")
+                Err(Error::invalid("everyone cannot be removed")
                     .with_hint("add the addresses that may connect instead"))
             }
             Some(taken) => Ok(AddressChange::Remove(taken?)),
@@ -310,9 +310,9 @@ mod tests {
             (&["10.0.0.1"][..], "-10.0.0.1", "the only allowed address"),
             (&["10.0.0.1", "10.0.0.2"], "-10.0.0.3", "not among the allowed addresses (10.0.0.1,10.0.0.2)"),
             (&["0.0.0.0/0"], "-10.0.0.1", "everyone is allowed"),
-            (&["10.0.0.1"], "-all", "everyone cannot be taken away"),
-            (&["10.0.0.1"], "-0.0.0.0/0", "everyone cannot be taken away"),
-            (&["10.0.0.1"], "-", "no address"),
+            (&["10.0.0.1"], "-all", "everyone cannot be removed"),
+            (&["10.0.0.1"], "-0.0.0.0/0", "everyone cannot be removed"),
+            (&["10.0.0.1"], "-", "not an address"),
         ] {
             let error = changed(before, change).expect_err(change).to_string();
             assert!(error.contains(reason), "{error}");

@@ -1,6 +1,5 @@
-//! Public keys, as they stand in an `authorized_keys` file: checked before they replace the ones
-//! that work, because sshd skips a line that it does not understand in silence, and the client is
-//! locked out.
+//! Public keys in an `authorized_keys` file. They are checked before they replace the current keys, because
+//! sshd silently skips a line that it does not understand, and the client would be locked out.
 
 use std::path::Path;
 
@@ -22,22 +21,22 @@ pub struct Keys {
 /// A public key that may log into the jail, as its line has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Key {
-    /// Where it stands in the file, counted from 1.
+    /// The number of its line, counted from 1.
     pub line: usize,
     /// The name that stands before the key, such as `ssh-ed25519`.
     pub algorithm: String,
-    /// `SHA256:…`, as sshd logs it.
+    /// The fingerprint `SHA256:…`, as sshd logs it.
     pub fingerprint: String,
-    /// Its options as they are written, fit for a terminal; empty where it has none.
+    /// Its options, made printable; empty if it has none.
     pub options: String,
-    /// What follows the key, fit for a terminal.
+    /// The comment after the key, made printable.
     pub comment: String,
 }
 
-/// The shortest RSA key that sshd takes unless configured otherwise (`RequiredRSASize`), in bits.
+/// The minimum size, in bits, of an RSA key for sshd by default (`RequiredRSASize`).
 const MIN_RSA_BITS: usize = 1024;
 
-/// Options that stand alone.
+/// Options without a value.
 const FLAGS: [&str; 16] = [
     "agent-forwarding",
     "cert-authority",
@@ -62,11 +61,11 @@ const VALUES: [&str; 8] =
     ["command", "environment", "expiry-time", "from", "permitlisten", "permitopen", "principals", "tunnel"];
 
 impl Keys {
-    /// Checks a whole file; `path` is for messages. Errors name the line and what is wrong.
+    /// Checks a whole file; `path` is for messages. The error names the line and its fault.
     pub fn check(path: &Path, content: &[u8]) -> Result<Keys> {
         if content.len() as u64 > SMALL_FILE_LIMIT {
             let limit = SMALL_FILE_LIMIT >> 10;
-            let what = format_args!("is larger than {limit} KiB, which no key file is");
+            let what = format_args!("is larger than {limit} KiB: too large for a key file");
             return Err(Error::bad_file(path, what));
         }
         let mut keys = Vec::new();
@@ -75,26 +74,26 @@ impl Keys {
             keys.extend(key.map_err(|reason| Error::bad_line(path, line, &reason))?);
         }
         if keys.is_empty() {
-            return Err(Error::bad_file(path, "has no public key in it"));
+            return Err(Error::bad_file(path, "has it has no public key"));
         }
         Ok(Keys { content: content.to_vec(), keys })
     }
 
-    /// The file, byte by byte as it was checked.
+    /// The contents of the file, exactly as they were checked.
     pub fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// The keys in it; never none.
+    /// The keys in the file; there is at least one.
     pub fn keys(&self) -> &[Key] {
         &self.keys
     }
 }
 
 impl Key {
-    /// The key of a line; none for a comment or an empty line.
+    /// Parses a line; none for a comment or an empty line.
     fn parse(line: usize, bytes: &[u8]) -> std::result::Result<Option<Key>, String> {
-        let not_text = "no text: a public key is one line such as 'ssh-ed25519 AAAA… comment'";
+        let not_text = "not text: a public key is one line such as 'ssh-ed25519 AAAA… comment'";
         let given = std::str::from_utf8(bytes).map_err(|_| not_text)?.trim_matches([' ', '\t', '\r']);
         if given.is_empty() || given.starts_with('#') {
             return Ok(None);
@@ -109,7 +108,7 @@ impl Key {
         };
         let Some((algorithm, data, comment)) = parse_key(rest) else {
             let word: String = rest.split([' ', '\t']).next().unwrap_or_default().chars().take(40).collect();
-            return Err(format!("'{}' is no type of public key", text::printable(word.as_bytes())));
+            return Err(format!("'{}' is not a type of public key", text::printable(word.as_bytes())));
         };
         check_options(options)?;
         let key = PublicKey::from_openssh(&format!("{algorithm} {data}"))
@@ -117,10 +116,7 @@ impl Key {
         if let KeyData::Rsa(rsa) = key.key_data()
             && bits(&rsa.n) < MIN_RSA_BITS
         {
-            return Err(format!(
-                "the RSA key has {} bits, sshd takes none below {MIN_RSA_BITS}",
-                bits(&rsa.n)
-            ));
+            return Err(format!("the RSA key has {} bits, but sshd requires {MIN_RSA_BITS}", bits(&rsa.n)));
         }
         Ok(Some(Key {
             line,
@@ -132,21 +128,25 @@ impl Key {
     }
 }
 
-/// The bits of a number that is written without leading zero bytes.
+/// The number of bits of an integer without leading zero bytes.
 fn bits(number: &ssh_key::Mpint) -> usize {
     let bytes = number.as_positive_bytes().unwrap_or_default();
     let unused = bytes.first().map_or(0, |byte| byte.leading_zeros() as usize);
     bytes.len() * 8 - unused
 }
 
-/// Tells what is a key of some kind, but not one that belongs here.
+/// Recognizes keys of other kinds, which do not belong here.
 fn refuse_other_formats(given: &str) -> std::result::Result<(), String> {
     if given.contains("PRIVATE KEY") || given.starts_with("PuTTY-User-Key-File") {
-        return Err("a private key: it stays on the client, give its public half (the .pub file)".to_owned());
+        return Err(
+            "a private key, which must stay on the client: give its public half (the .pub file)".to_owned()
+        );
     }
     let first = given.split([' ', '\t']).next().unwrap_or_default();
     if first == "ssh-dss" {
-        return Err("a DSA key, which sshd does not take: make one with 'ssh-keygen -t ed25519'".to_owned());
+        return Err(
+            "a DSA key, which sshd does not accept: make a new one with 'ssh-keygen -t ed25519'".to_owned()
+        );
     }
     if first.contains("-cert-v01@") {
         return Err("a certificate: give the public key, or the authority's with the option cert-authority"
@@ -158,7 +158,7 @@ fn refuse_other_formats(given: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// Type, base64 and comment of a line that begins with a type that sshd takes.
+/// Type, base64 and comment of a line that begins with a type that sshd accepts.
 fn parse_key(given: &str) -> Option<(&str, &str, &str)> {
     const TYPES: [&str; 7] = [
         "ssh-ed25519",
@@ -195,7 +195,7 @@ fn split_options(given: &str) -> std::result::Result<(&str, &str), String> {
         return Err("a quote in the options is never closed".to_owned());
     }
     let shown: String = given.chars().take(40).collect();
-    Err(format!("'{}' is no public key", text::printable(shown.as_bytes())))
+    Err(format!("'{}' is not a public key", text::printable(shown.as_bytes())))
 }
 
 fn check_options(options: &str) -> std::result::Result<(), String> {
@@ -208,7 +208,7 @@ fn check_options(options: &str) -> std::result::Result<(), String> {
             rest =
                 skip_value(rest).ok_or_else(|| format!("option '{name}' needs a value in double quotes"))?;
         } else if !FLAGS.contains(&name.as_str()) {
-            return Err(format!("sshd knows no option '{}'", text::printable(name.as_bytes())));
+            return Err(format!("sshd has no option '{}'", text::printable(name.as_bytes())));
         }
         rest = match rest.strip_prefix(',') {
             Some("") => return Err("a ',' ends the options".to_owned()),
@@ -220,7 +220,7 @@ fn check_options(options: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// What follows `="…"`.
+/// The text after `="…"`.
 fn skip_value(rest: &str) -> Option<&str> {
     let value = rest.strip_prefix("=\"")?;
     let mut escaped = false;

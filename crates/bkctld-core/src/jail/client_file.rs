@@ -1,5 +1,5 @@
-//! A file that the client can write, looked at from the server: under its name may lie a link, a fifo,
-//! a device, a directory, anything of any size, and something else a moment later.
+//! A file that the client can write, seen from the server: its name may refer to a link, a fifo, a device, a
+//! directory, or a file of any size, and to something else a moment later.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -27,7 +27,7 @@ pub struct ClientFile {
 pub enum Lookup {
     /// A regular file, which can be opened.
     File(ClientFile),
-    /// Nothing, or no directory on the way to it.
+    /// Nothing, or a missing directory in its path.
     Missing,
     /// Something that must not be opened.
     NotAFile(NotAFile),
@@ -46,7 +46,7 @@ impl Lookup {
 /// What is no regular file; prints as what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAFile {
-    /// A symbolic link, or one on the way to it. It is not followed: it may lead anywhere.
+    /// A symbolic link, or one in its path. It is not followed, because it may lead anywhere.
     #[error("a symbolic link, which is not followed")]
     Link,
     /// A directory, which has nothing to read.
@@ -61,11 +61,11 @@ pub enum NotAFile {
 }
 
 impl ClientFile {
-    /// Takes hold of the file at `below`, a path below the jail's directory.
+    /// Opens a handle to the file at `below`, a path below the jail's directory.
     pub fn find(jail: &Jail, below: &Path) -> Result<Lookup> {
         let path = jail.dir().join(below);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Root alone writes in JAILDIR.
+        // Only root writes in JAILDIR.
         let dir = match openat(CWD, jail.dir(), flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(Lookup::Missing),
             dir => dir.context("cannot open", jail.dir())?,
@@ -88,25 +88,25 @@ impl ClientFile {
         })
     }
 
-    /// `var/log/lastlog`, in every format of jails: its time of change is that of the last login.
+    /// `var/log/lastlog`, in every jail format: its modification time is the time of the last login.
     pub fn lastlog(jail: &Jail) -> Result<Lookup> {
         ClientFile::find(jail, Path::new("var/log/lastlog"))
     }
 
-    /// When its content changed last, says the client, who can set it. A time that no calendar has is
-    /// the earliest or the latest that one has.
+    /// The time of the last change, which the client can set. A time outside the calendar becomes its
+    /// earliest or latest time.
     pub fn modified(&self) -> Timestamp {
         let (seconds, nanoseconds) = (self.stat.st_mtime, self.stat.st_mtime_nsec as i32);
         let end = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
         Timestamp::new(seconds, nanoseconds).unwrap_or(end)
     }
 
-    /// How many bytes it had when it was found.
+    /// The size in bytes when it was found.
     pub fn size(&self) -> u64 {
         self.stat.st_size as u64
     }
 
-    /// Opens it for reading. Never blocks: a file that the client holds a lease on is an error.
+    /// Opens the file for reading. Never blocks: a lease that the client holds on the file is an error.
     pub fn open(&self) -> Result<File> {
         Ok(open_held(&self.held).context("cannot read", &self.path)?.into())
     }

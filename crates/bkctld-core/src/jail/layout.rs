@@ -74,7 +74,7 @@ pub(crate) fn check_dir(path: &Path) -> Result<()> {
 
 /// Refuses a name that is not a directory.
 pub(crate) fn not_a_directory(path: &Path) -> Error {
-    Error::untrusted(path, "is no directory, or a link to one: nothing was changed")
+    Error::untrusted(path, "is not a directory, or a link to one: nothing was changed")
 }
 
 /// Creates the parts of a session's root, or repairs them if some are missing. The programs that the original

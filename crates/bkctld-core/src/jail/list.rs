@@ -69,7 +69,7 @@ impl Ports {
     pub fn next_free(&self) -> Result<Port> {
         let taken = self.taken.iter().map(|(port, _)| *port).collect();
         next_free(&taken, &listening_ports()?)
-            .ok_or_else(|| Error::refused("no port is free: jails and other programs have all of them"))
+            .ok_or_else(|| Error::refused("no port is free: jails and other programs use all of them"))
     }
 
     /// The jail that has this port.

@@ -44,11 +44,11 @@ pub(crate) const ROOTFS: &str = "rootfs";
 pub(crate) const DATA: &str = "data";
 pub(crate) const VERSION: &str = "version";
 
-/// What the name of a jail in the making begins with.
+/// The prefix of the directory of a jail that is being made.
 pub(crate) const MAKING: &str = ".init-";
 
-/// Where everything of one jail lies. The value says nothing about whether it exists; which format
-/// the jail has is looked at once, when the value is made.
+/// The paths of one jail. The value says nothing about whether the jail exists; its format is read once, when
+/// the value is made.
 #[derive(Clone, Debug)]
 pub struct Jail {
     name: JailName,
@@ -65,7 +65,7 @@ pub struct Jail {
 }
 
 impl Jail {
-    /// The places of the jail of this name on a server with these settings.
+    /// The paths of the jail with this name on a server with these settings.
     pub fn new(settings: &Settings, name: JailName) -> Jail {
         let below = |dir: &Path| dir.join(name.as_str());
         let in_root = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_path_buf();
@@ -100,9 +100,9 @@ impl Jail {
         Ok(jail)
     }
 
-    /// Whether the jail's directory is there.
+    /// Whether the jail's directory exists.
     pub fn exists(&self) -> bool {
-        // `symlink_metadata`: a link in JAILDIR is no jail.
+        // `symlink_metadata`, because a link in JAILDIR is not a jail.
         self.dir.symlink_metadata().is_ok_and(|meta| meta.is_dir())
     }
 
@@ -139,7 +139,7 @@ impl Jail {
         self.dir.join("var")
     }
 
-    /// `JAILDIR/J/data`, in the first format `JAILDIR/J/var/backup`: what the client pushed; the
+    /// `JAILDIR/J/data`, in the first format `JAILDIR/J/var/backup`: the data that the client pushed; the
     /// client writes here.
     pub fn data(&self) -> PathBuf {
         if self.old_layout { old_layout::data(&self.dir) } else { self.dir.join(DATA) }
@@ -170,7 +170,7 @@ impl Jail {
         self.conf_dir.join("incs_policy")
     }
 
-    /// `CONFDIR/J`: where the policy was before there was a directory for each jail.
+    /// `CONFDIR/J`: the old path of the policy, from before each jail had its directory.
     pub fn legacy_policy(&self) -> &Path {
         &self.legacy_policy
     }
@@ -185,12 +185,12 @@ impl Jail {
         self.conf_dir.join("session_policy")
     }
 
-    /// `sshd_config`, as the host sees it.
+    /// The path of `sshd_config` on the server.
     pub fn sshd_config(&self) -> PathBuf {
         self.in_root(&self.sshd_config)
     }
 
-    /// `authorized_keys`, as the host sees it.
+    /// The path of `authorized_keys` on the server.
     pub fn authorized_keys(&self) -> PathBuf {
         self.in_root(&self.authorized_keys)
     }
@@ -209,14 +209,14 @@ impl Jail {
         self.old_layout
     }
 
-    /// The same jail with its directory beside its place, for building it there. No such name is a
-    /// jail's, since those begin with a letter or digit.
+    /// The same jail in a temporary directory, in which it can be built. Names of jails begin with a letter
+    /// or digit, so no jail has such a name.
     pub(crate) fn in_the_making(&self) -> Jail {
         let dir = self.dir.with_file_name(format!("{MAKING}{}", self.name));
         Jail { dir, old_layout: false, ..self.clone() }
     }
 
-    /// The same jail with everything at its place in the current format.
+    /// The same jail with the paths of the current format.
     pub(crate) fn converted(&self) -> Jail {
         Jail { old_layout: false, ..self.clone() }
     }
@@ -226,28 +226,27 @@ impl Jail {
         &self.state_dir
     }
 
-    /// Held by whoever changes the jail or its configuration.
+    /// The lock that is held while the jail or its configuration changes.
     pub fn config_lock(&self) -> PathBuf {
         self.lock("jail")
     }
 
-    /// Held by whoever makes or deletes incs of the jail.
+    /// The lock that is held while incs of the jail are made or deleted.
     pub fn incs_lock(&self) -> PathBuf {
         self.lock("incs")
     }
 
-    /// Held by the jail's listener as long as it holds the port: the truth about on and off.
+    /// The lock of the jail's listener while it holds the port: it decides whether the jail is on.
     pub fn listener_lock(&self) -> PathBuf {
         self.lock("listener")
     }
 
-    /// Held by the background process that keeps the listener alive where systemd does not.
+    /// The lock of the supervisor, which keeps the listener alive without systemd.
     pub fn supervisor_lock(&self) -> PathBuf {
         self.lock("supervisor")
     }
 
-    /// Held (shared) by every process of every session of the jail: when it can be taken, none is
-    /// left.
+    /// The lock that every process of every session of the jail shares: when it can be taken, none is left.
     pub fn sessions_lock(&self) -> PathBuf {
         self.lock("sessions")
     }

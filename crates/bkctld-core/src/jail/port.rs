@@ -45,7 +45,7 @@ impl FromStr for Port {
         match text.parse::<u16>() {
             Ok(number) if digits && number > 0 => Ok(Port(number)),
             _ => Err(Error::invalid(format!(
-                "'{}' is no port: a number from 1 to 65535 or 'auto'",
+                "'{}' is not a port: give a number from 1 to 65535, or 'auto'",
                 crate::text::printable(text.as_bytes())
             ))),
         }

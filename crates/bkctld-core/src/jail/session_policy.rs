@@ -1,4 +1,4 @@
-//! `CONFDIR/J.d/session_policy`: how the sessions of one jail are kept apart and how many it serves.
+//! `CONFDIR/J.d/session_policy`: the isolation and the limits of one jail's sessions.
 
 use std::path::Path;
 
@@ -8,19 +8,20 @@ use crate::config::{Isolation, SessionLimits, Settings};
 use crate::error::{Error, Result};
 use crate::file;
 
-/// What holds for the sessions of one jail.
+/// The settings for the sessions of one jail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
     /// `ISOLATION`: `full`, unless the administrator chose `compat`.
     pub isolation: Isolation,
-    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, `MAX_PENALTY`, `PENALTY_EXEMPT`, else those of the server.
+    /// `MAX_SESSIONS`, `MAX_SESSIONS_PER_SOURCE`, `MAX_PENALTY` and `PENALTY_EXEMPT`, by default those of the
+    /// server.
     pub limits: SessionLimits,
 }
 
 impl SessionPolicy {
-    /// The policy of this jail; the server's where the jail has no file. A line that is not
-    /// understood is an error, unlike one of the server's configuration: of the few variables here
-    /// each one changes what a client may do, so a misspelt one must not pass.
+    /// Reads the policy of this jail; without a file, the server's settings apply. Unlike in the server's
+    /// configuration, a line that is not understood is an error: each of these few variables changes what a
+    /// client may do, so a misspelt one must not pass.
     pub fn read(jail: &Jail, settings: &Settings) -> Result<SessionPolicy> {
         let path = jail.session_policy();
         match file::read_if_there(&path)? {

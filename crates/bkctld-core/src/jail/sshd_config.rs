@@ -1,6 +1,5 @@
-//! A jail's `sshd_config`: read as sshd does, changed without touching what is not meant. The file
-//! belongs to the administrator, so comments, order, blanks and directives that this program does
-//! not know stay byte by byte.
+//! A jail's `sshd_config`: it is read as by sshd, and only the intended lines are changed. The file belongs
+//! to the administrator, so comments, order, blanks and unknown directives stay byte for byte.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +19,7 @@ pub struct SshdConfig {
     lines: Vec<Vec<u8>>,
 }
 
-/// The kinds of host key that sshd looks for by itself, where no `HostKey` line names any.
+/// The kinds of host keys that sshd looks for if there is no `HostKey` line.
 const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
 
 fn host_key_file(kind: &str) -> String {
@@ -32,7 +31,7 @@ fn host_key_file(kind: &str) -> String {
 pub struct ListenAddress {
     /// The address of this server that the listener binds to.
     pub address: IpAddr,
-    /// On which port, where it is not that of `Port`.
+    /// The port, if it differs from `Port`.
     pub port: Option<Port>,
 }
 
@@ -46,16 +45,16 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// A line that sets something, taken apart.
+/// A parsed line that sets a value.
 struct Directive {
-    /// The place of the line, counted from 0.
+    /// The index of the line, counted from 0.
     line: usize,
     /// The keyword in lower case, since sshd takes either.
     keyword: String,
-    /// Where the keyword and what separates it from the first argument end.
+    /// The end of the keyword and of the separator after it.
     keyword_end: usize,
     arguments: Vec<Argument>,
-    /// Where the last argument ends; a comment may follow.
+    /// The end of the last argument; a comment may follow.
     end: usize,
 }
 
@@ -78,7 +77,7 @@ impl SshdConfig {
         }
     }
 
-    /// The one that a text holds; `path` is where [`SshdConfig::save`] writes it.
+    /// Parses a text; [`SshdConfig::save`] writes it to `path`.
     pub fn parse(path: &Path, content: &[u8]) -> SshdConfig {
         let lines = content.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         SshdConfig { path: path.to_path_buf(), lines }
@@ -94,13 +93,13 @@ impl SshdConfig {
         self.lines.concat()
     }
 
-    /// The port: the first one, as sshd would listen on each.
+    /// The first port; sshd itself would listen on each of them.
     pub fn port(&self) -> Result<Port> {
         let Some(directive) = self.named("port")?.into_iter().next() else {
             return Err(Error::bad_file(&self.path, "has no 'Port' line"));
         };
         let value = text::printable(self.first(&directive)?).into_owned();
-        value.parse().map_err(|_| self.bad_line(directive.line, format!("'{value}' is no port")))
+        value.parse().map_err(|_| self.bad_line(directive.line, format!("'{value}' is not a port")))
     }
 
     /// Sets the port: in the first `Port` line, or in a new one at the top.
@@ -116,10 +115,10 @@ impl SshdConfig {
         Ok(())
     }
 
-    /// The addresses of `AllowUsers root@ADDR …`, of all such lines together, as sshd adds them
-    /// up. `root` and `root@*` allow everyone. An error where the directive is missing (sshd would
-    /// admit everyone, which nobody said), where it names no `root`, or where what follows `root@`
-    /// is no address but a name or pattern, which the listener cannot decide.
+    /// The addresses of `AllowUsers root@ADDR …` in all such lines, which sshd adds up. `root` and `root@*`
+    /// allow everyone. Fails if the directive is missing (sshd would admit everyone, which nobody asked for),
+    /// if it does not contain `root`, or if `root@` is followed by a name or pattern instead of an address,
+    /// which the listener cannot decide.
     pub fn allowed_addresses(&self) -> Result<AllowedAddresses> {
         let mut addresses = Vec::new();
         for directive in self.allow_users()? {
@@ -131,8 +130,8 @@ impl SshdConfig {
             .ok_or_else(|| Error::bad_file(&self.path, "has no root@ADDRESS in 'AllowUsers'"))
     }
 
-    /// Sets them, in the place of the first one there was; entries for other users stay. An error
-    /// where there is no `AllowUsers` line to hold them.
+    /// Sets the addresses, in the place of the first one; entries for other users stay. Fails if there is no
+    /// `AllowUsers` line.
     pub fn set_allowed_addresses(&mut self, addresses: &AllowedAddresses) -> Result<()> {
         let directives = self.allow_users()?;
         let is_root = |argument: &Argument| root_host(&argument.value).is_some();
@@ -162,7 +161,7 @@ impl SshdConfig {
                 self.put(directive.line, span, entries.join(&b' '));
             }
         }
-        // A line whose entries have all moved would be an error to sshd.
+        // Without entries, the line would be an error for sshd.
         let mut emptied = emptied.into_iter().peekable();
         let mut at = 0..;
         self.lines.retain(|_| emptied.next_if_eq(&at.next().unwrap_or_default()).is_none());
@@ -199,7 +198,7 @@ impl SshdConfig {
             addresses.push(parsed.ok_or_else(|| {
                 self.bad_line(
                     directive.line,
-                    format!("ListenAddress '{value}' is no address with or without port"),
+                    format!("ListenAddress '{value}' is not an address with or without a port"),
                 )
             })?);
         }
@@ -222,15 +221,14 @@ impl SshdConfig {
         Ok(lines)
     }
 
-    /// The kinds of host key (as `ssh-keygen -t` has them) that the `HostKey` lines ask for by their
-    /// usual names; all of them where there is no such line. A key of another name is the
-    /// administrator's own.
+    /// The kinds of host keys (in terms of `ssh-keygen -t`) that the `HostKey` lines ask for by their usual
+    /// names; all kinds without such a line. A key with another name belongs to the administrator.
     pub fn host_keys(&self) -> Result<Vec<&'static str>> {
         let files = self.host_key_files()?;
         Ok(HOST_KEYS.into_iter().filter(|kind| files.contains(&host_key_file(kind))).collect())
     }
 
-    /// The paths, inside of the jail, of the host keys that sshd shows where they exist.
+    /// The paths, inside the jail, of the host keys that sshd offers if they exist.
     pub fn host_key_files(&self) -> Result<Vec<String>> {
         let mut files = Vec::new();
         for directive in self.named("hostkey")? {
@@ -242,7 +240,7 @@ impl SshdConfig {
         Ok(files)
     }
 
-    /// The value of `LogLevel`, where there is one.
+    /// The value of `LogLevel`, if it is set.
     pub fn log_level(&self) -> Result<Option<String>> {
         let Some(directive) = self.named("loglevel")?.into_iter().next() else { return Ok(None) };
         Ok(Some(text::printable(self.first(&directive)?).into_owned()))
@@ -270,8 +268,8 @@ impl SshdConfig {
         }
     }
 
-    /// The directives of this name (in lower case) that hold for every connection: those before
-    /// the first `Match`.
+    /// The directives with this name (in lower case) that apply to every connection: those before the first
+    /// `Match`.
     fn named(&self, keyword: &str) -> Result<Vec<Directive>> {
         let mut found = Vec::new();
         for (at, line) in self.lines.iter().enumerate() {
@@ -300,7 +298,7 @@ impl SshdConfig {
     }
 }
 
-/// What follows `root@`; `*` for a bare `root`; none for another user's entry.
+/// The part after `root@`; `*` for a bare `root`; none for an entry of another user.
 fn root_host(entry: &[u8]) -> Option<&[u8]> {
     match entry.strip_prefix(b"root")? {
         b"" => Some(b"*"),
@@ -308,15 +306,15 @@ fn root_host(entry: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The argument as it is written where a blank follows, which a lone backslash at its end would take in.
+/// The argument as it must be written before a blank, which a lone backslash at its end would include.
 fn before_a_blank(argument: &[u8]) -> Vec<u8> {
     let backslashes = argument.iter().rev().take_while(|byte| **byte == b'\\').count();
     [argument, if backslashes % 2 == 1 { b"\\" } else { b"" }].concat()
 }
 
 impl Directive {
-    /// Takes a line apart as sshd does; none for a comment or an empty line. The error is the
-    /// keyword of a line with a quote that is never closed.
+    /// Parses a line as sshd does; none for a comment or an empty line. The error is the keyword of a line
+    /// with an unclosed quote.
     fn parse(line: usize, bytes: &[u8]) -> Option<std::result::Result<Directive, String>> {
         let blank = |byte: &u8| b" \t\r\n".contains(byte);
         let end = bytes.iter().rposition(|byte| !blank(byte) && *byte != b'\x0c')? + 1;
@@ -357,8 +355,7 @@ fn blanks(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| b" \t\r\n".contains(byte)).count()
 }
 
-/// The keyword, in lower case and without quotes, and where it ends. The error is one whose quote is never
-/// closed.
+/// The keyword, in lower case and without quotes, and its end. The error is a keyword with an unclosed quote.
 fn keyword(bytes: &[u8], begin: usize) -> std::result::Result<(String, usize), String> {
     let quoted = bytes[begin] == b'"';
     let from = begin + usize::from(quoted);
@@ -370,7 +367,7 @@ fn keyword(bytes: &[u8], begin: usize) -> std::result::Result<(String, usize), S
 }
 
 impl Argument {
-    /// The argument that begins at `begin`; none where a quote in it is never closed.
+    /// The argument that begins at `begin`; none if one of its quotes is not closed.
     fn parse(bytes: &[u8], begin: usize) -> Option<Argument> {
         let mut value = Vec::new();
         let mut quote = None;
@@ -417,7 +414,7 @@ impl ListenAddress {
     }
 }
 
-/// In a jail of the first format the client can write everywhere, and could have put a link here.
+/// In a jail of the first format, the client can write everywhere and may have put a link here.
 fn read_old(jail: &Jail, path: &Path) -> Result<Option<Vec<u8>>> {
     match ClientFile::find(jail, path.strip_prefix(jail.dir()).unwrap_or(path))? {
         Lookup::File(found) => file::read_small(found.open()?, path).map(Some),

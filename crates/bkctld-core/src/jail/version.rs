@@ -6,8 +6,8 @@ use crate::file;
 use crate::text;
 
 impl Jail {
-    /// The version that the jail's `version` file names; `1` where there is none, since the first
-    /// format had no such file.
+    /// The version in the jail's `version` file; `1` if there is none, because the first format had no such
+    /// file.
     pub fn format_version(&self) -> Result<String> {
         let content = file::read_if_there(&self.version_file())?;
         Ok(match content {

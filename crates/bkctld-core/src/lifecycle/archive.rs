@@ -1,4 +1,4 @@
-//! Putting a jail into the archive: out of service, its data kept, its incs left to expire.
+//! Archiving a jail: it goes out of service and keeps its data, and its incs still expire.
 //!
 //! On one file system that is a rename. On two the jail is copied under a hidden name, and only when all
 //! of the copy is on disk does the original lose its name, then the copy gets its own, then the original
@@ -26,20 +26,20 @@ use crate::service::{self, SavedService};
 use crate::watch::{Watch, lock_config, lock_incs};
 use crate::{Turns, file, inc, session, text, tree};
 
-/// What the name of an original begins with whose copy is whole.
+/// The prefix of a jail whose copy is complete.
 const ARCHIVED: &str = ".archived-";
-/// What the name of a copy begins with, in `ARCHIVESDIR`.
+/// The prefix of a copy in `ARCHIVESDIR`.
 const COPY: &str = ".archive-";
 
-/// How a jail gets into the archive.
+/// The way in which a jail is moved into the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// By a rename, as `ARCHIVESDIR` is on the same file system.
     Moved,
-    /// By a copy, as `ARCHIVESDIR` is on another file system.
+    /// The jail is copied, because `ARCHIVESDIR` is on another file system.
     Copied,
-    /// A copy that an interrupted run made has got its name, and the original is deleted.
+    /// A copy made by an interrupted run gets its name, and the jail is deleted.
     Finished,
 }
 
@@ -113,7 +113,7 @@ impl Archive {
         Ok(names)
     }
 
-    /// What archiving the jail comes to. Nothing is done yet.
+    /// Plans the archiving of the jail, without doing anything.
     ///
     /// # Errors
     /// [`NoSuchJail`](crate::ErrorKind::NoSuchJail); [`WrongFormat`](crate::ErrorKind::WrongFormat); [`TargetExists`](crate::ErrorKind::TargetExists) for an archive of this name.
@@ -134,7 +134,7 @@ impl Archive {
         Ok(Archive { jail, way })
     }
 
-    /// The jail, under the name that it has as long as it is one.
+    /// The jail, under its name in `JAILDIR`.
     pub fn jail(&self) -> &Jail {
         &self.jail
     }
@@ -169,7 +169,7 @@ impl Archive {
         }
     }
 
-    /// Takes the jail out of `JAILDIR`, and its rules out of the firewall.
+    /// Removes the jail from `JAILDIR` and its rules from the firewall.
     fn leave(&self, settings: &Settings, to: &Path) -> Result<()> {
         firewall::change(settings, &Change::forget(self.jail.name()), |_| {
             forget_rename(&self.jail)?;
@@ -182,7 +182,7 @@ impl Archive {
         tree::delete(&path)?;
         layout::make_top(&path)?;
         self.copy_to(&path, progress).inspect_err(|_| {
-            // The first error tells more than what clearing up might add to it.
+            // The first error is more useful than errors of the clean-up.
             let _ = tree::delete(&path);
         })
     }
@@ -191,17 +191,17 @@ impl Archive {
         let new = OwnedFd::from(File::open(path).context("cannot open", path)?);
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let lacks = inc::copy_whole(&self.jail, new, path, threads, progress)?;
-        // An inc that lacks something is better than none. Here the original would be deleted.
+        // An incomplete inc is better than none, but here the jail would be deleted.
         let Some(first) = lacks.first() else { return Ok(()) };
         let more = if lacks.len() > 1 { format!(" (and {} more)", lacks.len() - 1) } else { String::new() };
         Err(Error::refused(format!(
-            "jail '{}' is not archived, since its copy in {} would lack something: {first}{more}",
+            "jail '{}' is not archived, because its copy in {} would be incomplete: {first}{more}",
             self.jail.name(),
             text::path(path.parent().unwrap_or(path))
         )))
     }
 
-    /// The copy gets its name, and the original goes.
+    /// The copy gets its name, and the jail is deleted.
     fn finish(&self) -> Result<()> {
         let (copy, archive, original) = (copy_of(&self.jail), self.jail.archive(), aside(&self.jail));
         match (file::exists(&copy)?, file::exists(archive)?) {
@@ -229,8 +229,8 @@ fn copy_of(jail: &Jail) -> PathBuf {
     jail.archive().with_file_name(format!("{COPY}{}", jail.name()))
 }
 
-/// Whether something can be renamed from one directory to the other, which may not be there yet. The
-/// number of the device does not tell: on btrfs each subvolume has one.
+/// Whether renaming from one directory to the other works; the latter may not exist yet. The device numbers
+/// do not help: on btrfs each subvolume has its own.
 fn same_mount(from: &Path, to: &Path) -> Result<bool> {
     let mount = |path: &Path| {
         statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)

@@ -1,8 +1,8 @@
 //! From the first format to the second, in place: the root file system moves into `rootfs`, the data
 //! out of `var/backup`, both by renaming.
 //!
-//! Each step is whole or not done, and what is left to do is told by what lies where, so an
-//! interrupted conversion is finished by another one. The `version` file comes last.
+//! Each step is done completely or not at all, and the remaining steps follow from the positions of the
+//! directories, so another run finishes an interrupted conversion. The `version` file comes last.
 
 mod was_on;
 
@@ -21,14 +21,14 @@ use crate::service::{self, original::chroot};
 use crate::watch::{Watch, lock_config, lock_incs};
 use crate::{text, tree};
 
-/// What moves, and where to. All else at the jail's top stays, as the original left it there.
+/// The directories that move, and their destinations. Everything else at the jail's top stays, like with the
+/// original.
 const MOVES: [(&str, &str); 3] = [("etc", "rootfs/etc"), ("root", "rootfs/root"), (OLD_DATA, DATA)];
 
-/// What the original put into the jail, and made anew where it was needed.
+/// Files that the original put into the jail and recreated when needed.
 const DELETIONS: [&str; 8] = ["bin", "lib", "lib64", "usr", "run", "dev", "proc", "var/run"];
 
-/// Directories that must not be links, or what is written there would go elsewhere. Those that are
-/// not there are made.
+/// Directories that must not be links, because writes would go elsewhere. Missing ones are created.
 const DIRECTORIES: [&str; 8] =
     [ROOTFS, "etc", "etc/ssh", "root", "root/.ssh", "rootfs/etc/ssh", "rootfs/root/.ssh", "var"];
 
@@ -98,7 +98,7 @@ fn stop_and_convert(settings: &Settings, jail: &Jail, was_on: &WasOn) -> Result<
         if !was_on.is_noted() {
             return error;
         }
-        let next = "the jail is off now: when that is mended, run convert-v2 again";
+        let next = "the jail is off now: correct this, then run convert-v2 again";
         error.also(next)
     })
 }
@@ -114,16 +114,16 @@ fn start_again(settings: &Settings, jail: &Jail) -> Result<()> {
 pub enum ConversionStep {
     /// The directory of the root file system.
     MakeRoot,
-    /// A directory gets its new place.
+    /// A directory moves to its new path.
     Move {
         /// Its place in the first format, below the jail's directory.
         from: &'static str,
         /// Its place in the second, below the same.
         to: &'static str,
     },
-    /// Something that the original made goes.
+    /// A file of the original is deleted.
     Delete(&'static str),
-    /// What else a jail of the second format has.
+    /// The other files of a jail of the second format.
     Complete,
     /// The `version` file: the jail has the second format.
     SetVersion,
@@ -135,13 +135,13 @@ impl fmt::Display for ConversionStep {
             ConversionStep::MakeRoot => write!(f, "make {ROOTFS}"),
             ConversionStep::Move { from, to } => write!(f, "rename {from} to {to}"),
             ConversionStep::Delete(name) => write!(f, "delete {name}"),
-            ConversionStep::Complete => f.write_str("make what is missing"),
+            ConversionStep::Complete => f.write_str("create missing files"),
             ConversionStep::SetVersion => write!(f, "write version {FORMAT_VERSION}"),
         }
     }
 }
 
-/// What is left to do to convert a jail.
+/// The remaining steps of a conversion.
 #[derive(Clone, Debug)]
 struct Conversion {
     jail: Jail,
@@ -177,7 +177,7 @@ impl Conversion {
                 create::write_accounts(settings, &jail)
             }
             ConversionStep::SetVersion => {
-                // Before the file that says so, all of it is on disk.
+                // Everything must be on disk before the file that says so.
                 let top = File::open(dir).context("cannot open", dir)?;
                 rustix::fs::syncfs(&top).context("cannot sync", dir)?;
                 let version = format!("{FORMAT_VERSION}\n");
@@ -206,12 +206,12 @@ fn steps(dir: &Path) -> Result<Vec<ConversionStep>> {
     Ok(steps)
 }
 
-/// Whether the directory is not at its new place yet.
+/// Whether the directory has not moved yet.
 fn must_move(from: &Path, to: &Path) -> Result<bool> {
     match (content(from)?, content(to)?) {
         (None, _) => Ok(false),
         (Some(_), None | Some(Content::Nothing)) => Ok(true),
-        // Made anew by some program after the move.
+        // A program has recreated it after the move.
         (Some(Content::Nothing), Some(Content::Something)) => Ok(false),
         (Some(Content::Something), Some(Content::Something)) => {
             let message = format!("{} and {} are both there", text::path(from), text::path(to));
@@ -225,7 +225,7 @@ enum Content {
     Something,
 }
 
-/// What is in a directory; none where there is no such name.
+/// The entries of a directory; none if it does not exist.
 fn content(path: &Path) -> Result<Option<Content>> {
     if !file::exists(path)? {
         return Ok(None);
@@ -237,7 +237,7 @@ fn content(path: &Path) -> Result<Option<Content>> {
     Ok(Some(if names.next().is_some() { Content::Something } else { Content::Nothing }))
 }
 
-/// Refuses what the steps could not do, or should not do with links that the client may have made.
+/// Refuses steps that would fail, or that must not be done because of links that the client may have made.
 fn check(jail: &Jail) -> Result<()> {
     let dir = jail.dir();
     for name in DIRECTORIES.into_iter().chain(MOVES.map(|(_, to)| to)) {

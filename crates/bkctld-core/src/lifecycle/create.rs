@@ -1,4 +1,4 @@
-//! Making a jail: built beside its place, and renamed into it last.
+//! Making a jail: it is built in a temporary directory, which is renamed in the last step.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,14 +19,14 @@ use crate::template::Template;
 use crate::tree;
 use crate::watch::{Watch, lock_config};
 
-/// The files of a jail's root that are as their templates are.
+/// The files of a jail's root that are copies of their templates.
 const ROOT_FILES: [(Template, &str, u32); 3] = [
     (Template::Passwd, "etc/passwd", 0o644),
     (Template::Shadow, "etc/shadow", 0o600),
     (Template::Group, "etc/group", 0o644),
 ];
 
-/// Where the built-in and the original's template have the SFTP server.
+/// The path of the SFTP server in the built-in template and in the original's.
 const SFTP_SERVER_OF_TEMPLATES: &str = "/usr/lib/openssh/sftp-server";
 
 /// Looks which port a new jail of this name would have. Nothing is done yet.
@@ -79,7 +79,7 @@ fn build(settings: &Settings, jail: &Jail, aside: &Jail, store: &RuntimeStore) -
     let keys = HostKeys::begin(aside, &kinds)?;
     layout::lay_out(aside, store)?;
     write_accounts(settings, aside)?;
-    // sshd starts a shell for this file at every login: one that does nothing is left out.
+    // sshd starts a shell for this file at every login, so a file that does nothing is omitted.
     let sshrc = Template::Sshrc.read(settings)?;
     if does_something(&sshrc) {
         write(&aside.rootfs().join("etc/ssh/sshrc"), 0o644, &sshrc)?;
@@ -130,7 +130,7 @@ fn write_policies(settings: &Settings, jail: &Jail) -> Result<()> {
     for (place, template) in
         [(jail.incs_policy(), Template::IncsPolicy), (jail.check_policy(), Template::CheckPolicy)]
     {
-        // One that is there was written by the administrator, or by a run that was interrupted.
+        // An existing file was written by the administrator, or by an interrupted run.
         if !place.exists() {
             file::replace(&place, 0o644, &template.read(settings)?)?;
         }
@@ -147,7 +147,7 @@ fn sshd_config_template(settings: &Settings) -> Result<Vec<u8>> {
     Ok(text.replace(SFTP_SERVER_OF_TEMPLATES, &here.to_string_lossy()).into_bytes())
 }
 
-/// Host keys in the making: one ssh-keygen for each kind, side by side, while the rest is built.
+/// Running key generations: one ssh-keygen for each kind, in parallel with the rest.
 struct HostKeys {
     running: Vec<Child>,
 }
@@ -164,7 +164,7 @@ impl HostKeys {
                 .args(["-q", "-N", "", "-C", &format!("root@{}", jail.name()), "-t", kind, "-f"])
                 .arg(&path)
                 .stdin(Stdio::null());
-            // Were `init` killed, this would write into the directory of the next try.
+            // If `init` were killed, this would write into the directory of the next attempt.
             die_with_the_caller(&mut keygen);
             keys.running.push(SSH_KEYGEN.spawn(&mut keygen)?);
         }

@@ -2,8 +2,8 @@
 //! reaches them. One file for each: its `run` is the whole of it, as a list of steps with the locks, the stop of the service and what is undone
 //! where a step fails; its `plan` is what `--dry-run` shows.
 //!
-//! Each of these is done so that an interruption leaves the old state, the new one, or something that
-//! the same command recognises and finishes.
+//! Each of these operations can be interrupted: it leaves the old state, the new one, or a state that the
+//! same command recognizes and finishes.
 
 pub mod access;
 pub mod archive;
@@ -23,13 +23,13 @@ use std::path::Path;
 use crate::error::Result;
 use crate::file;
 
-/// Whether what is at the old place of a jail's policy is one. `CONFDIR/x.d` is the directory of jail `x`,
-/// and the old place of a jail named `x.d`: what is there tells whose it is.
+/// Whether the file at the old path of a jail's policy is a policy. `CONFDIR/x.d` is the directory of jail
+/// `x`, and the old path of the policy of a jail named `x.d`; its type says which.
 fn is_policy(path: &Path) -> Result<bool> {
     Ok(file::exists(path)? && !is_configuration(path))
 }
 
-/// Whether what is at `CONFDIR/J.d` is the directory of jail `J`, perhaps by a link of the administrator's.
+/// Whether `CONFDIR/J.d` is the directory of jail `J`, possibly through a link of the administrator.
 fn is_configuration(path: &Path) -> bool {
     path.is_dir()
 }

@@ -1,4 +1,4 @@
-//! Deleting a jail with all that belongs to it.
+//! Removing a jail with everything that belongs to it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -38,7 +38,7 @@ pub(super) fn delete(settings: &Settings, jail: &Jail) -> Result<()> {
     if !jail.exists() {
         return Err(Error::no_such_jail(jail.name()));
     }
-    // Deleting takes time, and shows what is not deleted yet.
+    // Deleting takes time; the list shows the remaining jails.
     jail.close_to_others()?;
     renamed_away(jail.inc_dir(), rename_if_there)?;
     if is_configuration(jail.conf_dir()) {
@@ -55,7 +55,8 @@ pub(super) fn delete(settings: &Settings, jail: &Jail) -> Result<()> {
     })
 }
 
-/// Deletes what interrupted runs of `init` and `remove` left of any jail that nobody works on now.
+/// Deletes the remains of interrupted runs of `init` and `remove`, unless another command is working on that
+/// jail.
 pub fn clear_leftovers(settings: &Settings) -> Result<()> {
     let mut cleared = Ok(());
     for dir in [&settings.jail_dir, &settings.inc_dir] {
@@ -64,7 +65,7 @@ pub fn clear_leftovers(settings: &Settings) -> Result<()> {
             let Some(name) = entry.file_name().to_str().and_then(owner_of_leftover) else { continue };
             let jail = Jail::new(settings, name);
             if let Some(_lock) = Lock::try_take(&jail.config_lock())? {
-                // One that cannot be deleted does not keep the others.
+                // A failure does not stop the deletion of the others.
                 cleared = cleared.and(tree::delete(&entry.path()));
             }
         }
@@ -112,14 +113,14 @@ mod tests {
         let jail = |name: &str| Jail::new(&settings, name.parse().unwrap());
         let (short, long) = (jail("x"), jail("x.d"));
         let make = |jail: &Jail| fs::create_dir_all(jail.dir()).unwrap();
-        // The old policy of `x.d` is where the directory of `x` would be.
+        // The old policy of `x.d` has the path of the directory of `x`.
         make(&short);
         fs::create_dir_all(&settings.conf_dir).unwrap();
         fs::write(long.legacy_policy(), "+%Y-%m-%d.-0day\n").unwrap();
         delete(&settings, &short).unwrap();
         assert!(long.legacy_policy().is_file());
         fs::remove_file(long.legacy_policy()).unwrap();
-        // And the other way round, through a link.
+        // The reverse, through a link.
         make(&long);
         fs::create_dir_all(dir.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink("../elsewhere", short.conf_dir()).unwrap();

@@ -1,10 +1,10 @@
-//! Another name for a jail and all that belongs to it.
+//! Renaming a jail and everything that belongs to it.
 //!
-//! Several directories, perhaps on several file systems, cannot be renamed at once. So what is meant is
-//! written down first, beside the jails, and the jail itself is renamed first of all: as long as
-//! `JAILDIR/OLD` is there, nothing has happened yet; from then on only the rest can be done, by asking
-//! for the same rename again. In between, the jail has no policy under its new name, and its incs none
-//! under the old one: `inc` makes none of it, and `rm` deletes none.
+//! Several directories, perhaps on several file systems, cannot be renamed atomically. So the intent is
+//! written down first, beside the jails, and the jail itself is renamed first: while `JAILDIR/OLD` exists,
+//! nothing has happened yet; afterwards, the rename can only be finished, by running the same command again.
+//! In between, the jail has no policy under its new name, and its incs have none under the old one: `inc`
+//! skips the jail, and `rm` deletes none of its incs.
 
 pub(super) mod intent;
 
@@ -33,13 +33,13 @@ use crate::{session, text, tree};
 pub struct Rename {
     from: Jail,
     to: Jail,
-    /// What is still to be renamed, in this order.
+    /// The remaining renames, in this order.
     pub steps: Vec<Step>,
-    /// How the service was before an earlier run was interrupted.
+    /// The state of the service before an interrupted run.
     pub interrupted: Option<SavedService>,
 }
 
-/// One thing that gets another name.
+/// One path that is renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// Which of the jail's belongings.
@@ -50,13 +50,13 @@ pub struct Step {
     pub to: PathBuf,
 }
 
-/// What belongs to a jail and bears its name.
+/// The kinds of paths that contain a jail's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Belonging {
     /// `JAILDIR/J`.
     Jail,
-    /// `INCDIR/J`: as a whole, since btrfs moves no read-only snapshot to another directory.
+    /// `INCDIR/J`: as a whole, because btrfs cannot move a read-only snapshot to another directory.
     Incs,
     /// `DATADIR/sessions/J`.
     Records,
@@ -67,7 +67,7 @@ pub enum Belonging {
 }
 
 impl Step {
-    /// Whether there is such a thing under that name, and not something of another jail's.
+    /// Whether this path exists for that name and does not belong to another jail.
     fn finds(&self, path: &Path) -> Result<bool> {
         match self.what {
             Belonging::Configuration => Ok(is_configuration(path)),
@@ -122,7 +122,7 @@ fn lock_both(settings: &Settings, mut names: [&JailName; 2], watch: &dyn Watch) 
 }
 
 impl Rename {
-    /// What a rename comes to. Nothing is done yet.
+    /// Plans a rename, without doing anything. The caller holds the locks of both names.
     ///
     /// # Errors
     /// [`NoSuchJail`](crate::ErrorKind::NoSuchJail); [`TargetExists`](crate::ErrorKind::TargetExists) for a jail, incs or configuration of the new
@@ -192,9 +192,9 @@ impl Rename {
         let mut steps = Vec::new();
         for step in self.candidates() {
             let moves = step.finds(&step.from)?;
-            // Whatever is in the way of something; else only what would become the jail's.
+            // Any path that is in the way; otherwise only paths that would become the jail's.
             let taken = if moves { file::exists(&step.to)? } else { step.finds(&step.to)? };
-            // Records of a name that no jail has are of one that was archived or taken away by hand.
+            // Records under a name without a jail belong to a jail that was archived or removed by hand.
             if step.what != Belonging::Records && taken {
                 let what = match step.what {
                     Belonging::Jail => "jail",
@@ -210,14 +210,14 @@ impl Rename {
         Ok(steps)
     }
 
-    /// The steps that an interrupted run has left.
+    /// The remaining steps of an interrupted run.
     fn rest(&self) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for step in self.candidates() {
             if !step.finds(&step.from)? {
                 continue;
             }
-            // A policy's link is made anew before the old one goes; records may be new ones.
+            // A link to the policy is recreated before the old one is deleted; records may be new ones.
             let may_be_there =
                 matches!(step.what, Belonging::Policy | Belonging::Records) && step.finds(&step.to)?;
             if file::exists(&step.to)? && !may_be_there {
@@ -235,12 +235,12 @@ impl Rename {
         Ok(steps)
     }
 
-    /// Writes down what is meant, before the service is stopped.
+    /// Writes the intent, before the service is stopped.
     fn begin(&self, service: SavedService) -> Result<()> {
         Intent { to: self.to.name().to_string(), service }.write(&self.from)
     }
 
-    /// Renames, each step on disk before the next.
+    /// Renames the paths; each step is on disk before the next begins. The service is stopped.
     fn stop_and_carry_out(&self, settings: &Settings) -> Result<()> {
         service::stop_for_good(settings, &self.from)?;
         self.from.close_to_others()?;
@@ -258,10 +258,10 @@ impl Rename {
         Ok(())
     }
 
-    /// With the firewall's rules, which are told by the jail's name.
+    /// The firewall's rules are included, because they contain the jail's name.
     fn rename_jail(&self, settings: &Settings, step: &Step) -> Result<()> {
         let mut change = Change::forget(self.from.name());
-        // One whose port cannot be read has no rules.
+        // A jail whose port cannot be read has no rules.
         if let Ok(rules) = JailRules::read(&self.from) {
             change.admit.push(JailRules { jail: self.to.name().clone(), ..rules });
         }
@@ -271,11 +271,11 @@ impl Rename {
     fn rename_policy(&self, step: &Step) -> Result<()> {
         let target = match fs::read_link(&step.from) {
             Ok(target) => target,
-            // A file, or a directory that is none of ours.
+            // A file, or a directory that is not ours.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return moved(step),
             Err(error) => return Err(error).context("cannot read", &step.from),
         };
-        // A link to the policy in the directory, which has its new name by now.
+        // A link to the policy in the directory, which already has its new name.
         let of = |jail: &Jail| jail.conf_dir().file_name().map(PathBuf::from).unwrap_or_default();
         let (old, new) = (of(&self.from), of(&self.to));
         let renamed: PathBuf = target
@@ -296,7 +296,7 @@ impl Rename {
         let (old, new) = (self.from.name(), self.to.name());
         if !self.from.exists() {
             return error.also(format!(
-                "the jail is renamed, the rest is not: 'bkctld rename {old} {new}' again finishes it"
+                "the jail is renamed, but the rest is not: run 'bkctld rename {old} {new}' again to finish"
             ));
         }
         match service::restore(settings, &self.from, saved).and_then(|()| forget(&self.from)) {

@@ -111,7 +111,7 @@ fn plan_policy(jail: &Jail) -> Result<PolicyUpgrade> {
         return Ok(if has_new { PolicyUpgrade::Done } else { PolicyUpgrade::Missing });
     }
     if !meta.is_file() {
-        return Err(Error::bad_file(old, "is no regular file"));
+        return Err(Error::bad_file(old, "is not a regular file"));
     }
     refuse_another(old, &new)?;
     Ok(PolicyUpgrade::Move)
@@ -124,7 +124,7 @@ fn refuse_another(old: &Path, new: &Path) -> Result<()> {
         return Ok(());
     }
     if !new.is_file() {
-        let what = format!("is in the way of {} and is no file", text::path(old));
+        let what = format!("is in the way of {} and is not a file", text::path(old));
         return Err(Error::bad_file(new, what).with_hint("move it away"));
     }
     if file::read_if_there(old)? == file::read_if_there(new)? {
@@ -270,7 +270,7 @@ mod tests {
                 Upgrade::plan(&jail).map(|_| ()).unwrap_err(),
                 planned_before.carry_out(&settings, &jail).unwrap_err(),
             ] {
-                assert!(error.to_string().contains("is no file"), "{error}");
+                assert!(error.to_string().contains("is not a file"), "{error}");
             }
             assert!(fs::symlink_metadata(jail.legacy_policy()).unwrap().is_file());
         };

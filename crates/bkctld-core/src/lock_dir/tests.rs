@@ -61,7 +61,7 @@ fn a_link_is_followed_only_where_nobody_else_could_have_made_it() {
     symlink("loop", at("loop")).unwrap();
     assert!(open(&at("loop")).is_err());
     fs::write(at("file"), "").unwrap();
-    assert!(open(&at("file")).unwrap_err().to_string().contains("file is no directory"));
+    assert!(open(&at("file")).unwrap_err().to_string().contains("file is not a directory"));
 }
 
 #[test]

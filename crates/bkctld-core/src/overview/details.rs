@@ -33,7 +33,7 @@ pub enum Expiry {
     Unknown,
     /// Nothing, as there is no policy.
     NoPolicy,
-    /// Nothing, as the policy has no rule.
+    /// Nothing, as the policy has no rules.
     NoRule,
     /// Nothing, because of this line of the policy.
     BadLine(String),

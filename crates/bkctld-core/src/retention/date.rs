@@ -133,7 +133,7 @@ impl Pattern {
                 Some('y') => pieces.push(Piece::Field { field: Field::YearOfCentury, padded }),
                 Some('m') => pieces.push(Piece::Field { field: Field::Month, padded }),
                 Some('d') => pieces.push(Piece::Field { field: Field::Day, padded }),
-                Some(letter) => return Err(format!("%{letter} is no part of a date: use %Y, %m and %d")),
+                Some(letter) => return Err(format!("%{letter} is not part of a date: use %Y, %m and %d")),
                 None => return Err("'%' at the end of the pattern".to_owned()),
             }
         }
@@ -141,7 +141,7 @@ impl Pattern {
         if pattern.is_ever_a_date() {
             Ok(pattern)
         } else {
-            Err(format!("'+{text}' gives no date, as +%Y-%m-%d and +%Y-%m-01 do"))
+            Err(format!("'+{text}' does not give a date, unlike +%Y-%m-%d and +%Y-%m-01"))
         }
     }
 

@@ -33,7 +33,7 @@ impl Expiry {
             PolicyFile::Bad(lines) => return Err(bad_policy(&lines).in_jail(jail.name())),
             PolicyFile::Empty { path } if !self.even_without_rules => {
                 let path = text::path(&path);
-                let why = "the policy has no rule, so nothing is deleted (-f deletes every inc)";
+                let why = "the policy has no rules, so nothing is deleted (-f deletes every inc)";
                 return Err(Error::refused(format!("{path}: {why}")).in_jail(jail.name()));
             }
             PolicyFile::Empty { .. } => None,

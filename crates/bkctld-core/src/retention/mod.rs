@@ -1,4 +1,4 @@
-//! Which incs stay: the text of a policy becomes rules, rules and a date become a plan.
+//! Decides which incs to keep: the text of a policy becomes rules; rules and a date become a plan.
 //!
 //! The language and its arithmetic are those of the original, which handed each rule to GNU date:
 //! the same policy must keep the same incs as before.

@@ -35,7 +35,7 @@ pub enum Reason {
     NoDateToday(Rule),
     /// Deleted: no rule keeps its day.
     NoRule,
-    /// Goes: the policy has no rule at all, and the administrator insisted.
+    /// Deleted: the policy has no rules at all, and the administrator insisted.
     EmptyPolicy,
 }
 
@@ -110,10 +110,10 @@ impl fmt::Display for Reason {
             }
             Reason::AfterToday => f.write_str("kept: dated after today"),
             Reason::NoDateToday(rule) => {
-                write!(f, "kept: {rule} (line {}) names no date that exists today", rule.line())
+                write!(f, "kept: {rule} (line {}) has no valid date today", rule.line())
             }
             Reason::NoRule => f.write_str("no rule keeps this day"),
-            Reason::EmptyPolicy => f.write_str("the policy has no rule"),
+            Reason::EmptyPolicy => f.write_str("the policy has no rules"),
         }
     }
 }

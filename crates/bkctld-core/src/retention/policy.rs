@@ -1,4 +1,4 @@
-//! A jail's policy: its file, its rules, and what is wrong with them.
+//! A jail's incs policy: its file, its rules and its faults.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::jail::Jail;
 use crate::{file, text};
 
-/// One line of a policy: the incs of one day stay.
+/// One line of a policy, which keeps the incs of one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     line: usize,
@@ -20,33 +20,33 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Where it stands in the file, counted from 1.
+    /// The number of its line, counted from 1.
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// The rule as it was written.
+    /// The text of the rule.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// How far it goes back.
+    /// The distance that it goes back.
     pub fn distance(&self) -> Distance {
         self.distance
     }
 
-    /// The day whose incs it keeps; none where the pattern names a date that does not exist today
-    /// (`+%Y-%m-31` in June).
+    /// The day whose incs it keeps; none if the pattern gives a date that does not exist today (`+%Y-%m-31`
+    /// in June).
     pub fn date(&self, today: Date) -> Option<Date> {
         self.pattern.on(today).and_then(|date| self.distance.before(date))
     }
 
     fn parse(line: usize, text: &str) -> Result<Rule, String> {
         let Some(body) = text.strip_prefix('+') else {
-            return Err("a rule begins with '+', as +%Y-%m-%d.-2day does".to_owned());
+            return Err("a rule must begin with '+', for example +%Y-%m-%d.-2day".to_owned());
         };
         let Some((pattern, distance)) = body.split_once('.') else {
-            return Err("no '.' between the date and how far to go back, as in +%Y-%m-%d.-2day".to_owned());
+            return Err("a '.' must follow the date, for example +%Y-%m-%d.-2day".to_owned());
         };
         let pattern = Pattern::parse(pattern)?;
         let distance = parse_distance(distance)?;
@@ -73,7 +73,10 @@ fn parse_distance(text: &str) -> Result<Distance, String> {
     }
     let unit_name = unit.trim_start_matches([' ', '\t']);
     let Some(unit) = Unit::named(unit_name) else {
-        return Err(format!("'{}' is none of day, week, month, year", text::printable(unit_name.as_bytes())));
+        return Err(format!(
+            "'{}' is not one of day, week, month, year",
+            text::printable(unit_name.as_bytes())
+        ));
     };
     match number.parse::<u32>() {
         Ok(count) if count <= unit.most() => Ok(Distance { count, unit }),
@@ -81,35 +84,35 @@ fn parse_distance(text: &str) -> Result<Distance, String> {
     }
 }
 
-/// A policy that can be acted on: at least one rule, and every line understood.
+/// A valid policy: at least one rule, and every line understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     path: PathBuf,
     rules: Vec<Rule>,
 }
 
-/// What there is of a policy. Only one of the four may be planned with, which is why this is no
-/// list of rules that could be empty by mistake.
+/// The result of reading a policy. Only one of the four can be planned with, which is why this is not a list
+/// of rules that could be empty by mistake.
 #[derive(Debug)]
 pub enum PolicyFile {
-    /// The jail has no policy: it takes no part in `inc` and `rm`.
+    /// The jail has no policy: `inc` and `rm` skip it.
     Missing,
-    /// No line of the file is a rule. Nothing may be deleted, unless the administrator insists
-    /// (`-f`), who then has every inc deleted: [`super::Plan::without_rules`].
+    /// No line of the file is a rule. Nothing may be deleted unless the administrator insists (`-f`); then
+    /// every inc is deleted: [`super::Plan::without_rules`].
     Empty {
-        /// The file.
+        /// The path of the policy.
         path: PathBuf,
     },
     /// Some lines are no rules: one [`BadFile`](crate::ErrorKind::BadFile) for each. Nothing may be deleted, because
     /// the line may be what kept an inc.
     Bad(Vec<Error>),
-    /// A policy to act on.
+    /// A valid policy.
     Rules(Policy),
 }
 
 impl Policy {
-    /// Reads the jail's policy from `CONFDIR/J.d/incs_policy`, else from its old place
-    /// `CONFDIR/J`. Errors only where a file is there and cannot be read.
+    /// Reads the jail's policy from `CONFDIR/J.d/incs_policy`, or from its old path `CONFDIR/J`. Fails only
+    /// if a file exists and cannot be read.
     pub fn read(jail: &Jail) -> Result<PolicyFile> {
         Ok(match read_file(jail)? {
             Some((path, content)) => Policy::parse(&path, &content),
@@ -117,7 +120,7 @@ impl Policy {
         })
     }
 
-    /// The policy that a text holds; `path` is for messages.
+    /// Parses the text of a policy; `path` is for messages.
     pub fn parse(path: &Path, content: &[u8]) -> PolicyFile {
         let (mut rules, mut bad) = (Vec::new(), Vec::new());
         for (line, bytes) in rule_lines(content) {
@@ -137,24 +140,25 @@ impl Policy {
         }
     }
 
-    /// The file it was read from.
+    /// The path that it was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The rules, in the order of the file; never none.
+    /// The rules, in the order of the file; there is at least one.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 }
 
-/// How much a policy keeps, as `status` shows it: the original counts the lines with the word.
+/// The size of a policy, as `status` shows it: like the original, it counts the lines with the words `day`
+/// and `month`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Retention {
     /// No policy.
     None,
-    /// A policy, whether or not every line of it is right.
+    /// A policy, even if some of its lines are bad.
     Counted {
         /// Rules that go back days.
         days: usize,
@@ -190,8 +194,8 @@ impl fmt::Display for Retention {
     }
 }
 
-/// The lines that are meant as rules, with their numbers and without blanks around them (a
-/// carriage return counts as a blank, as it does for GNU date).
+/// The lines that should be rules, with their numbers and without surrounding blanks (a carriage return
+/// counts as a blank, as it does for GNU date).
 fn rule_lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     (1..).zip(lines).filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"))
@@ -203,8 +207,8 @@ fn read_file(jail: &Jail) -> Result<Option<(PathBuf, Vec<u8>)>> {
         return Ok(Some((path, content)));
     }
     let legacy = jail.legacy_policy();
-    // A directory there is no policy: `CONFDIR/x.d` is the directory of jail `x` and at the same
-    // time the old place of the policy of a jail named `x.d`.
+    // A directory at that path is not a policy: `CONFDIR/x.d` is the directory of jail `x` and also the old
+    // path of the policy of a jail named `x.d`.
     if legacy.is_dir() {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! Building a runtime and switching over to it.
+//! Builds a runtime and makes it current.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -25,12 +25,12 @@ const BESIDE_USR: [&str; 7] = ["bin", "sbin", "lib", "lib64", "lib32", "libx32",
 pub struct Built {
     /// The digest that names the collection.
     pub name: String,
-    /// Whether it differs from what new sessions got before.
+    /// Whether it differs from the previous runtime.
     pub changed: bool,
 }
 
-/// Collects the host's programs and libraries and makes the result the current runtime. Sessions
-/// that run keep theirs. `waiting` is called when another process is building.
+/// Collects the server's programs and libraries and makes the result the current runtime. Running sessions
+/// keep theirs. `waiting` is called when another process is building.
 pub fn build(settings: &Settings, waiting: impl FnOnce()) -> Result<Built> {
     let store = RuntimeStore::new(settings);
     file::make_private_dir(store.dir(), 0o700)?;
@@ -76,7 +76,7 @@ fn fill(root: &Path, files: &Files) -> Result<String> {
         }
         let content = fs::read(source).context("cannot read", source)?;
         fs::write(&target, &content).context("cannot write", &target)?;
-        // Neither setuid nor writable, whatever the host's file is.
+        // Neither setuid nor writable, whatever the mode of the server's file is.
         fs::set_permissions(&target, Permissions::from_mode(0o755))
             .context("cannot set the mode of", &target)?;
         digest.update(below.as_os_str().as_encoded_bytes());
@@ -91,8 +91,8 @@ fn fill(root: &Path, files: &Files) -> Result<String> {
     Ok(digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Makes the directories below `root` readable for all whatever the umask: the jails' users are
-/// nobody on the host.
+/// Creates the directories below `root`, readable for all regardless of the umask, because the jails' users
+/// are unprivileged on the server.
 fn make_readable_dirs(root: &Path, dir: &Path) -> Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -113,8 +113,8 @@ fn beside_usr(files: &Files) -> BTreeSet<String> {
         .collect()
 }
 
-/// Has the loader inside the collection load each program there, so that a runtime that lacks a
-/// library never becomes the current one.
+/// Lets the loader inside the collection load each program there, so that a runtime that lacks a library
+/// never becomes the current one.
 fn verify(root: &Path, files: &Files) -> Result<()> {
     let Some(loader) = files.keys().find(|path| is_loader(path)) else {
         return Ok(()); // Every program is static.
@@ -174,7 +174,7 @@ mod tests {
         assert!(first.changed && store.is_built());
         assert_eq!(build(&settings, || ()).unwrap(), Built { changed: false, ..first.clone() });
 
-        // A session uses the first; the second must leave it, the third build finds it unused.
+        // A session uses the first; the second build must keep it, the third finds it unused.
         let in_use = File::open(store.dir().join(&first.name)).unwrap();
         in_use.lock_shared().unwrap();
         settings.jail_programs.push("/usr/bin/env".into());

@@ -1,4 +1,4 @@
-//! The programs and libraries that all jails share, collected once from the host's packages.
+//! The programs and libraries that all jails share, collected once from the server's packages.
 //!
 //! `DATADIR/runtime/<content>/` holds one collection, named by a digest of its content;
 //! `DATADIR/runtime/current` is a symbolic link to the one that new sessions get. A session holds
@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::error::{IoContext, Result};
 use crate::file;
 
-/// Where collections lie on a server.
+/// The directory of the collections.
 #[derive(Clone, Debug)]
 pub struct RuntimeStore {
     dir: PathBuf,
@@ -42,8 +42,8 @@ impl RuntimeStore {
         Ok(store)
     }
 
-    /// Takes the store from everybody but root: whoever could open a collection could hold a lock on it for
-    /// ever, and no session would begin any more.
+    /// Closes the store to all users but root: a user who can open a collection could lock it forever, and no
+    /// session would begin any more.
     pub fn close_to_others(&self) -> Result<()> {
         file::close_to_others(&self.dir)
     }
@@ -63,8 +63,8 @@ impl RuntimeStore {
         self.current().join("usr").is_dir()
     }
 
-    /// Deletes the collections that are neither current nor in use by a session, and what an
-    /// interrupted build left. The caller holds the store's lock.
+    /// Deletes collections that are neither current nor in use by a session, and the remains of an
+    /// interrupted build. The caller holds the store's lock.
     fn remove_unused(&self, keep: &str) -> Result<()> {
         for entry in fs::read_dir(&self.dir).context("cannot read", &self.dir)? {
             let entry = entry.context("cannot read", &self.dir)?;

@@ -1,4 +1,4 @@
-//! Which files of the host a jail needs, and where they go below the runtime's `usr`.
+//! Finds the files of the server that a jail needs, and their paths below the runtime's `usr`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,11 +21,11 @@ const REQUIRED: [(&str, &str); 8] = [
     ("touch", "coreutils"),
 ];
 
-/// Programs that a jail gets where the host has them: `sed` as the original's jails had, `scp` for
-/// clients that still speak its old protocol, `bash` for a `passwd` that names it as root's shell.
+/// Programs that a jail gets if the server has them: `sed`, which the original's jails had, `scp` for clients
+/// that still use its old protocol, `bash` for a `passwd` that names it as root's shell.
 const OPTIONAL: [&str; 3] = ["sed", "scp", "bash"];
 
-/// Where the systems that we know of keep OpenSSH's helper programs.
+/// The directories of OpenSSH's helper programs on known systems.
 const HELPER_DIRS: [&str; 4] = ["/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh", "/usr/libexec"];
 
 /// sshd is split into these since OpenSSH 9.8 (`sshd-session`) and 10.0 (`sshd-auth`).
@@ -36,7 +36,7 @@ const SFTP_SERVER: &str = "sftp-server";
 /// C libraries before 2.34 load the reader of `/etc/passwd` at run time, so no program names it.
 const LOADED_AT_RUN_TIME: [&str; 1] = ["libnss_files.so.2"];
 
-/// The files of a runtime: each path below its root, and the host's file that it is a copy of.
+/// The files of a runtime: each path below its root, with the server's file that is copied.
 pub(super) type Files = BTreeMap<PathBuf, PathBuf>;
 
 /// The host's sftp-server, which `sshd_config` must name.
@@ -55,7 +55,7 @@ pub(super) fn collect(extra: &[PathBuf]) -> Result<Files> {
     programs.extend(SSHD_PARTS.iter().filter_map(|name| helper(name)));
     for program in extra {
         if !program.is_file() {
-            let message = format!("JAIL_PROGRAMS names {}, which is no file", text::path(program));
+            let message = format!("JAIL_PROGRAMS names {}, which is not a file", text::path(program));
             return Err(Error::invalid(message).at(program));
         }
         programs.push(program.clone());
@@ -122,7 +122,7 @@ fn analyze(program: &Path) -> Result<DependencyTree> {
     DependencyAnalyzer::default().analyze(&real).map_err(|error| {
         let reason = match error {
             lddtree::Error::UnsupportedBinary | lddtree::Error::Goblin(_) => {
-                "it is no program for Linux (ELF)".to_owned()
+                "it is not a program for Linux (ELF)".to_owned()
             }
             error => text::printable(error.to_string().as_bytes()).into_owned(),
         };

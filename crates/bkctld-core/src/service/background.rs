@@ -45,7 +45,7 @@ pub fn start(jail: &Jail, mut supervisor: Command) -> Result<()> {
     match word.trim_end() {
         // Somebody else was faster.
         _ if jail.is_listening()? => Ok(()),
-        "" => Err(Error::service("the supervisor died at its start")),
+        "" => Err(Error::service("the supervisor died while it was starting")),
         why => Err(Error::service(why)),
     }
 }

@@ -119,7 +119,7 @@ pub fn stop_for_good(settings: &Settings, jail: &Jail) -> Result<()> {
     }
 }
 
-/// Has what serves the jail pick up the changed configuration; sessions go on.
+/// Lets the service of the jail apply the changed configuration; sessions continue.
 ///
 /// # Errors
 /// Why it could not: it goes on with the old one then.

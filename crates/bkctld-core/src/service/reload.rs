@@ -41,5 +41,5 @@ pub(super) fn reload(jail: &Jail) -> Result<()> {
             _ => sleep(STEP),
         }
     }
-    Err(Error::service("the listener has not answered to the reload in time"))
+    Err(Error::service("the listener did not answer the reload in time"))
 }

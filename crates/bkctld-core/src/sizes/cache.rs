@@ -11,10 +11,10 @@ use super::{IncSize, Sizes};
 use crate::error::{Error, Result};
 use crate::jail::Jail;
 
-/// The shape of the files; a cache of another is none.
+/// The version of the files' format; a cache with another version is ignored.
 const FORMAT: u32 = 1;
 
-/// What is known of one jail.
+/// The known sizes of one jail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cache {
     pub(super) live: Option<Live>,
@@ -42,7 +42,7 @@ impl Cache {
         serde_json::to_vec(&on_disk).map_err(|error| Error::internal("cannot keep sizes").because(error))
     }
 
-    /// The numbers; none where the live data were never walked.
+    /// The sizes; none if the live data has never been walked.
     pub(super) fn sizes(&self) -> Option<Sizes> {
         let live = self.live.as_ref()?;
         let incs = self.incs.sizes().into_iter().map(|(name, new)| IncSize { name, new }).collect();

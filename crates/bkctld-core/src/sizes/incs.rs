@@ -1,8 +1,8 @@
 //! The incs: an inc that has its name never changes, so each is measured once.
 //!
-//! A snapshot on btrfs: what was written after the snapshot before it was made, which the file system
-//! finds by its transactions without a look at the rest. Elsewhere, trees of hard links: each inode, and where
-//! the file system has clones each range on disk, belongs to the first inc that has it (see [`shares`]).
+//! On btrfs, a snapshot holds the data that was written after the previous snapshot, which the file system
+//! finds by its transactions without reading the rest. Elsewhere, in trees of hard links, each inode, and
+//! each place on disk if the file system has clones, belongs to the first inc that has it (see [`shares`]).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,18 +26,19 @@ use crate::inc::{self, IncName};
 use crate::jail::Jail;
 use crate::progress::Progress;
 
-/// How often a list of incs is measured that changes meanwhile, as by an `rm` beside us.
+/// The maximum number of attempts to measure incs while the list changes, for example because of an `rm` at
+/// the same time.
 const ATTEMPTS: usize = 5;
 
-/// What is known of a jail's incs.
+/// The known sizes of a jail's incs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Incs {
     snapshots: Vec<Snapshot>,
     /// Those that are no snapshots, oldest first.
     trees: Vec<MeasuredTree>,
-    /// What files that are not in the newest tree take.
+    /// The size of files that are not in the newest tree.
     ended: Vec<Span>,
-    /// What those of the newest take.
+    /// The size of the files of the newest tree.
     newest: Vec<Span>,
 }
 
@@ -47,13 +48,12 @@ struct Snapshot {
     name: IncName,
     id: u64,
     generation: u64,
-    /// The transaction that made the snapshot before it; 0 where there is none.
+    /// The transaction that made the previous snapshot; 0 if there is none.
     after: u64,
     bytes: u64,
 }
 
-/// A tree. What tells it from another that had its name: the inode of its top, whose ctime is that of
-/// its renaming.
+/// A tree, identified by the inode of its top directory, whose ctime is the time of its renaming.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct MeasuredTree {
     name: IncName,
@@ -64,29 +64,29 @@ struct MeasuredTree {
 }
 
 impl Incs {
-    /// The bytes of each inc that no inc before it holds, oldest first.
+    /// The bytes of each inc that no earlier inc has, oldest first.
     pub(super) fn sizes(&self) -> Vec<(IncName, u64)> {
         let mut sizes: BTreeMap<IncName, u64> = self.trees.iter().map(|tree| (tree.name, 0)).collect();
         for span in self.ended.iter().chain(&self.newest) {
             let size: &mut u64 = sizes.entry(span.first).or_default();
-            // What was read may be damaged.
+            // The data from disk may be damaged.
             *size = size.saturating_add(span.bytes);
         }
         sizes.extend(self.snapshots.iter().map(|snapshot| (snapshot.name, snapshot.bytes)));
         sizes.into_iter().collect()
     }
 
-    /// What could not be read.
+    /// The files that could not be read.
     pub(super) fn problems(&self) -> impl Iterator<Item = String> + '_ {
         self.trees.iter().flat_map(|tree| tree.problems.iter().cloned())
     }
 }
 
-/// An inc that is there. Not held open: there may be more of them than descriptors.
+/// An existing inc. It is not kept open, because there may be more incs than descriptors.
 struct Present {
     name: IncName,
     stat: Stat,
-    /// None where it is no subvolume.
+    /// None if it is not a subvolume.
     subvolume: Option<Subvolume>,
 }
 
@@ -97,7 +97,8 @@ pub(super) fn measure(
     options: &Options,
     progress: &Progress,
 ) -> Result<Incs> {
-    // What is deleted loses its name first. So what has its name after it was walked was whole.
+    // An inc loses its name before it is deleted, so an inc that still has its name after the walk was
+    // complete.
     for _ in 0..ATTEMPTS {
         match attempt(jail, &old, dir, options, progress) {
             Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => {}
@@ -109,7 +110,7 @@ pub(super) fn measure(
     Err(Error::busy("its incs change faster than they can be measured").with_hint("try again later"))
 }
 
-/// None where an inc went meanwhile.
+/// None if an inc was deleted in the meantime.
 fn attempt(
     jail: &Jail,
     old: &Incs,
@@ -135,7 +136,7 @@ fn path(jail: &Jail, name: IncName) -> PathBuf {
     jail.inc_dir().join(name.to_string())
 }
 
-/// By path: nobody but root writes in `INCDIR/J`.
+/// By path, because only root writes in `INCDIR/J`.
 fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NOATIME | OFlags::CLOEXEC;
     openat(CWD, path, flags, Mode::empty()).context("cannot open", path)
@@ -217,7 +218,7 @@ fn trees(
         files = Some(new);
     }
     if let (Some(newest), Some(files)) = (incs.trees.last(), files) {
-        // Those of incs that are gone count for the oldest that is left.
+        // Data of deleted incs counts for the oldest remaining one.
         incs.newest = shares::among(&files.summed(newest.name), &present);
         if !options.keep_nothing {
             write_files(jail, dir, newest, &files)?;
@@ -227,11 +228,11 @@ fn trees(
     Ok(incs)
 }
 
-/// The trees that are there and need no walk: all of those that were measured whole, if the newest of them is
-/// still there and all others that are there are newer. Else none: what is unknown could share files
-/// with what is known in ways that cannot be told.
+/// The existing trees that need not be walked: all trees that were measured completely, if the newest of them
+/// still exists and all other existing trees are newer. Otherwise none: unknown trees could share files with
+/// known ones in unknown ways.
 fn known(there: &[&Present], old: &Incs) -> Vec<MeasuredTree> {
-    // What could not be read once may be read now.
+    // Files that could not be read before may be readable now.
     let is = |known: &&MeasuredTree, inc: &Present| {
         known.problems.is_empty() && known.is(&MeasuredTree::unmeasured(inc))
     };
@@ -262,7 +263,7 @@ fn add(
     let (rows, mut ended) = shares::extend(files.rows, newest, inc.name, inodes);
     let (ranges, more) = shares::extend_ranges(files.ranges, newest, inc.name, total.ranges.into_iter());
     ended.extend(more);
-    // Directories are no other inc's, nor is what lies in subvolumes of its own.
+    // Directories belong to one inc only, and so do files in nested subvolumes.
     let bytes = total.bytes + nested.iter().map(|(_, bytes)| bytes).sum::<u64>();
     ended.push(Span { first: inc.name, last: inc.name, bytes });
     let problems = total.problems.into_iter().map(|problem| format!("inc {}: {problem}", inc.name)).collect();
@@ -286,7 +287,7 @@ fn write_files(jail: &Jail, dir: &CacheDir, newest: &MeasuredTree, files: &Files
     }
 }
 
-/// What says which inc's the rows are.
+/// The label that identifies the inc of the rows.
 fn label(tree: &MeasuredTree) -> Vec<u8> {
     format!("{} {} {:?}", tree.name, tree.inode, tree.changed).into_bytes()
 }

@@ -1,12 +1,12 @@
-//! How much a jail takes on disk: its live data, and its incs with what they share counted once.
+//! The space that a jail uses on disk: its live data, and its incs, with shared data counted once.
 //!
-//! What a number means. *Live* is what `du -s JAILDIR/J` says: the blocks of everything in the jail,
-//! each file once however many names it has. An inc's *new* bytes are those that no inc before it holds,
-//! so that their sum is what all incs take together. What the live data shares with the newest inc (a
+//! The meaning of the numbers: *live* is the result of `du -s JAILDIR/J`: the blocks of everything in the
+//! jail, each file once however many names it has. The *new* bytes of an inc are those that no earlier inc
+//! has, so their sum is the size of all incs together. Data that the live data shares with the newest inc (a
 //! snapshot of it, or a clone) is in both numbers.
 //!
-//! Whether a number of an earlier run may be shown again is asked of the kernel, never guessed from
-//! times of change, which say nothing of a file that grew: see `live` and `incs` here.
+//! The kernel decides whether a number of an earlier run is still valid; times of change are not used,
+//! because they say nothing about a file that grew: see `live` and `incs` here.
 
 pub(crate) mod cache;
 mod cache_dir;
@@ -42,9 +42,9 @@ pub struct TreeSize {
     pub bytes: u64,
     /// Names of everything but directories.
     pub files: u64,
-    /// Directories, the top among them.
+    /// Directories, including the top one.
     pub directories: u64,
-    /// What could not be read, and so is not counted: one line for each, ten at most.
+    /// Files that could not be read and are not counted: one line for each, ten at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
@@ -54,7 +54,7 @@ pub struct TreeSize {
 pub struct IncSize {
     /// The inc in question.
     pub name: IncName,
-    /// Bytes that no inc before it holds.
+    /// Bytes that no earlier inc has.
     pub new: u64,
 }
 
@@ -65,31 +65,31 @@ pub struct Sizes {
     pub live: TreeSize,
     /// What each of its incs takes, oldest first.
     pub incs: Vec<IncSize>,
-    /// When the live data were walked.
+    /// The time at which the live data was walked.
     pub walked: Timestamp,
 }
 
 impl Sizes {
-    /// What all incs take together.
+    /// The size of all incs together.
     pub fn incs_total(&self) -> u64 {
         self.incs.iter().fold(0, |sum, inc| sum.saturating_add(inc.new))
     }
 }
 
-/// What the caller knows and the domain does not ask for itself.
+/// Values from the caller, which the domain does not determine itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How many threads walk one tree.
+    /// The number of threads that walk one tree.
     pub threads: NonZeroUsize,
-    /// Walk everything, whatever earlier runs found.
+    /// Walk everything, regardless of earlier results.
     pub anew: bool,
-    /// Leave nothing behind for the next run.
+    /// Keep no results for the next run.
     pub keep_nothing: bool,
     /// The time, to be noted beside what is found.
     pub now: Timestamp,
 }
 
-/// One run over all jails of the server. Nobody else measures meanwhile.
+/// One run over all jails of the server. No other run measures at the same time.
 #[derive(Debug)]
 pub struct Measuring {
     options: Options,
@@ -103,8 +103,8 @@ pub struct Measuring {
 }
 
 impl Measuring {
-    /// Begins a run; waits while another one measures. Syncs the file system of `JAILDIR`, because what
-    /// was not yet written has no place on disk, and the file system does not tell of it.
+    /// Begins a run; waits for another run to finish. Syncs the file system of `JAILDIR`, because unwritten
+    /// data has no place on disk and is not reported by the file system.
     pub fn begin(settings: &Settings, options: Options, waiting: impl FnOnce()) -> Result<Measuring> {
         let lock = Lock::take(&settings.lock_dir.join("sizes"), waiting)?;
         let dir = CacheDir::new(settings);
@@ -141,7 +141,7 @@ impl Measuring {
         Ok(sizes)
     }
 
-    /// Ends the run: leaves for the next one what was found.
+    /// Ends the run, and keeps its results for the next one.
     pub fn finish(self) -> Result<()> {
         if self.options.keep_nothing {
             return Ok(());
@@ -151,7 +151,7 @@ impl Measuring {
     }
 }
 
-/// What the last run that measured found of the jail, without a look at the jail; none where none did.
+/// The result of the last run for the jail, without examining the jail; none if there was no run.
 pub fn last_known(settings: &Settings, jail: &Jail) -> Option<Sizes> {
     Cache::read(&CacheDir::new(settings), jail)?.sizes()
 }

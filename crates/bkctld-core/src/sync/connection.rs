@@ -1,4 +1,4 @@
-//! One ssh connection to a node, which everything that is asked of it goes through.
+//! One ssh connection to a node, which carries all commands and files.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,12 +12,11 @@ use bkctld_sys::process::die_with_the_caller;
 use crate::error::{Error, IoContext, Result};
 use crate::program::{RSYNC, SSH, last_line};
 
-/// What a script or the connection itself says before anything else that counts: a login shell may
-/// have said something by itself.
+/// The mark that a script or the connection prints first: a login shell may have printed something before it.
 pub(super) const MARK: &str = "--- bkctld ---";
 
-/// Nobody is there to be asked; a node that is down must not hold the others for minutes. Everything
-/// else (user, port, key, jump host) is the administrator's, in root's `.ssh/config`.
+/// Nobody can answer questions, and a node that is down must not delay the others for minutes. Everything
+/// else (user, port, key, jump host) is configured by the administrator in root's `.ssh/config`.
 const OPTIONS: [&str; 10] = [
     "BatchMode=yes",
     "ConnectTimeout=15",
@@ -31,10 +30,10 @@ const OPTIONS: [&str; 10] = [
     "RequestTTY=no",
 ];
 
-/// How long a node has from the connection to the first word of its login shell.
+/// The time that a node gets from the connection to the first output of its login shell.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The most that a login shell says before the mark, in bytes; also in one line.
+/// The maximum output of a login shell before the mark, in bytes, also on one line.
 const GREETING_LIMIT: u64 = 1 << 20;
 
 /// A connected node; disconnected when dropped.
@@ -43,13 +42,12 @@ pub(super) struct Connection<'a> {
     dir: &'a Path,
     socket: String,
     master: Child,
-    // The far end of this pipe is all that the master waits for: it ends when we do, however we do.
+    // The master waits only for the far end of this pipe: it ends when we end, however that happens.
     input: Option<ChildStdin>,
 }
 
 impl<'a> Connection<'a> {
-    /// Connects. The socket for all that follows lies in `dir`, which is private to us, under this
-    /// number.
+    /// Connects. The control socket is in `dir`, which is private to us, under this number.
     pub(super) fn open(node: &'a str, dir: &'a Path, number: usize) -> Result<Connection<'a>> {
         let socket = format!("node{number}");
         let mut command = ssh(dir, &socket, "yes");
@@ -71,7 +69,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Why there is no connection, in ssh's words.
+    /// The reason why there is no connection, in ssh's words.
     fn refused(&mut self) -> Error {
         drop(self.input.take());
         let mut words = Vec::new();
@@ -83,12 +81,12 @@ impl<'a> Connection<'a> {
         Error::node(format!("cannot connect by ssh as root: {why}"))
     }
 
-    /// Whether the node can still be asked. Where the connection broke ssh makes another one by itself.
+    /// Whether the connection still works. If it broke, ssh itself makes another one.
     pub(super) fn answers(&self) -> bool {
         self.run(&format!("echo '{MARK}'")).is_ok()
     }
 
-    /// Runs a script of `sh` on the node and gives the lines that it says after [`MARK`].
+    /// Runs a script with `sh` on the node and returns the lines that it prints after [`MARK`].
     pub(super) fn run(&self, script: &str) -> Result<Vec<String>> {
         let mut command = ssh(self.dir, &self.socket, "no");
         command.args(["--", self.node, "sh -s"]);
@@ -102,8 +100,7 @@ impl<'a> Connection<'a> {
         Ok(lines.by_ref().map(str::to_owned).collect())
     }
 
-    /// `rsync` from here to the node, through this connection, with nothing said yet of what goes
-    /// where.
+    /// An `rsync` to the node through this connection, without sources and destination.
     pub(super) fn rsync(&self) -> Command {
         let mut command = RSYNC.command();
         let shell = ssh(self.dir, &self.socket, "no");
@@ -133,7 +130,7 @@ impl Drop for Connection<'_> {
     }
 }
 
-/// Whether the mark is said before the end; an error where neither comes in time.
+/// Whether the mark is printed before the end; an error if neither happens in time.
 fn hear_mark(
     said: impl Read + Send + 'static,
     patience: Duration,

@@ -1,10 +1,9 @@
 //! Mirroring jails to another server: their configuration and whether they are on, never their data.
 //!
-//! A node is asked once what it has. What is to be done there is decided before anything is touched,
-//! then done in as few steps as there can be for all jails together: the jails that are missing are
-//! made, one rsync brings the files, and last each service gets the state that it has here. A step that
-//! was interrupted is completed by the next run, because each starts from what is there; until its
-//! files are there, no jail is started or reloaded.
+//! A node is asked once for its jails. The plan is made before anything is changed, then carried out in as
+//! few steps as possible for all jails together: missing jails are made, one rsync transfers the files, and
+//! finally each service gets the state that it has here. The next run completes an interrupted step, because
+//! each step starts from the present state; no jail is started or reloaded before its files have arrived.
 //!
 //! On the node only `/usr/lib/bkctld` is called: the same entry points as the original's `sync` calls.
 
@@ -26,22 +25,21 @@ use crate::service;
 use connection::Connection;
 use plan::Step;
 
-/// What became of one jail on one node, or would.
+/// The result for one jail on one node, or the planned result.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Mirrored {
     /// Whether the node did not have it before.
     pub created: bool,
-    /// The files that changed there, with what became of them. Of a jail that would be created nobody
-    /// knows them yet.
+    /// The files that changed there, with the kind of change. Unknown for a jail that would be created.
     pub changes: Vec<String>,
     /// What was done about its service there.
     pub service: Service,
 }
 
-/// What became of each jail on one node, in the order given; or why nothing at all was done there.
+/// The results for each jail on one node, in the given order, or the reason why nothing was done there.
 pub type OnNode = Result<Vec<Result<Mirrored>>>;
 
-/// One run of `sync`; no other runs as long as it lives.
+/// One run of `sync`; no other can run while it lives.
 #[derive(Debug)]
 pub struct Run<'a> {
     settings: &'a Settings,
@@ -62,8 +60,8 @@ impl Wanted {
 }
 
 impl<'a> Run<'a> {
-    /// Begins a run. `version` is that of this program; `waiting` is called where another run has to
-    /// end first.
+    /// Begins a run. `version` is the version of this program; `waiting` is called if another run must end
+    /// first.
     pub fn begin(
         settings: &'a Settings,
         version: &'a str,
@@ -133,7 +131,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Has the node run commands on the jails that nothing went wrong with so far.
+/// Lets the node run commands on the jails that have not failed so far.
 fn on_each(
     connection: &Connection<'_>,
     jails: &[Wanted],
@@ -155,12 +153,12 @@ fn on_each(
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        // What stays is cleared by the next run.
+        // The next run deletes remaining files.
         let _ = std::fs::remove_dir_all(&self.sockets);
     }
 }
 
-/// Names the node in whatever went wrong.
+/// Names the node in an error.
 fn named(node: &str, result: OnNode) -> OnNode {
     let jails = result.map_err(|error| error.on_node(node))?;
     Ok(jails.into_iter().map(|jail| jail.map_err(|error| error.on_node(node))).collect())

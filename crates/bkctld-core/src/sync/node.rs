@@ -1,4 +1,4 @@
-//! What a node has, and what it is asked to do.
+//! The state of a node, and the commands that it runs.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::jail::JailName;
 use crate::text;
 
-/// How many jails a node works on at once: most of the time goes into waiting for programs to start.
+/// The number of jails on which a node works at once: most of the time is spent on starting programs.
 const AT_ONCE: usize = 4;
 
-/// What there is on a node.
+/// The state of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeState {
     /// The version of its program.
@@ -21,7 +21,7 @@ pub(super) struct NodeState {
     pub jail_dir: String,
     /// `CONFDIR` there, which may differ from ours.
     pub conf_dir: String,
-    /// Whether it has a firewall to be told.
+    /// Whether it has a firewall that must be updated.
     pub firewall: bool,
     /// The jails that are there, by their names, which are not checked.
     pub jails: BTreeMap<String, NodeJail>,
@@ -34,7 +34,7 @@ pub(super) struct NodeJail {
     pub format: String,
     /// Whether clients can connect to it there.
     pub on: bool,
-    /// Its port, where it can be read.
+    /// Its port, if it can be read.
     pub port: Option<u16>,
 }
 
@@ -52,8 +52,8 @@ struct JailStatus {
     port: Option<u16>,
 }
 
-/// Asks the node what it has. `version` is that of this program: another one's is refused before
-/// anything else of its answer is believed.
+/// Asks the node for its state. `version` is the version of this program: another version is refused before
+/// the rest of the answer is trusted.
 pub(super) fn survey(connection: &Connection<'_>, version: &str) -> Result<NodeState> {
     parse(&connection.run(include_str!("survey.sh"))?, version)
 }
@@ -98,12 +98,11 @@ fn unclear(said: &str) -> Error {
     Error::node(format!("its answer is not understood: '{}'", text::printable(said.as_bytes())))
 }
 
-/// What a node is asked to do for one jail: these commands, in this order; `None` is nothing at all.
+/// The commands for one jail on a node, in this order; `None` means nothing at all.
 pub(super) type Work<'a> = (&'a JailName, Option<Vec<&'static str>>);
 
-/// Has the node run these commands on each jail, several jails at once, and gives what became of it, in
-/// the order of `work`. The first command that fails is a jail's last. With `rules` its firewall learns
-/// of the jails before that.
+/// Lets the node run these commands on each jail, several jails at once, and returns the results in the order
+/// of `work`. The first failing command is a jail's last. With `rules`, the firewall is updated first.
 pub(super) fn each(connection: &Connection<'_>, work: &[Work<'_>], rules: bool) -> Result<Vec<Result<()>>> {
     let asked: Vec<_> = work.iter().filter_map(|(name, commands)| Some((name, commands.as_ref()?))).collect();
     if asked.is_empty() {

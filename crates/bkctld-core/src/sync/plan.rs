@@ -1,5 +1,5 @@
-//! What is to be done on a node so that it serves the jails as this server does: decided before
-//! anything is touched there.
+//! The plan for a node, with which it serves the jails like this server: it is made before anything is
+//! changed there.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::node::NodeState;
 use crate::error::{Error, Result};
 use crate::jail::{FORMAT_VERSION, JailName, Port};
 
-/// A jail as it is here.
+/// The state of a jail on this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The name that the jail has here and there.
@@ -18,7 +18,7 @@ pub struct Wanted {
     pub on: bool,
 }
 
-/// What the service of a jail on the node needs after its configuration was mirrored.
+/// The change that the service of a jail on the node needs after its configuration was mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
@@ -44,19 +44,19 @@ impl Service {
     }
 }
 
-/// What is to be done for one jail.
+/// The plan for one jail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     /// Whether the node does not have the jail yet.
     pub create: bool,
-    /// Whether it is stopped before anything is changed: it serves a port there that another jail of
-    /// this run gets, and neither could have its new one before the other has let go.
+    /// Whether it is stopped before anything is changed, because it serves a port that another jail of this
+    /// run gets, and neither can have its new port before the other has released it.
     pub vacate: bool,
-    /// What its service needs at the end.
+    /// The change that its service needs at the end.
     pub service: Service,
 }
 
-/// What is to be done for each of the jails, or why it cannot be.
+/// The plan for each of the jails, or the reason why it is refused.
 pub(super) fn plan(wanted: &[Wanted], node: &NodeState) -> Vec<Result<Step>> {
     let ours: BTreeSet<&str> = wanted.iter().map(|jail| jail.name.as_str()).collect();
     let ports: BTreeSet<u16> = wanted.iter().map(|jail| jail.port.get()).collect();

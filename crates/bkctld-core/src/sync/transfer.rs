@@ -1,5 +1,5 @@
-//! Files from here to a node, by rsync: every jail in one run, and one by one only where that fails, to
-//! learn which of them it is.
+//! Transfers files to a node with rsync: all jails in one run, and one by one only if that fails, to find out
+//! which of them failed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::jail::JailName;
 use crate::program::RSYNC;
 use crate::text;
 
-/// What changed, or would: lines for people, as `change rootfs/etc/ssh/sshd_config`.
+/// The changes, made or planned: lines for people, such as `change rootfs/etc/ssh/sshd_config`.
 type Changes = BTreeMap<JailName, Vec<String>>;
 
 /// The two directories that hold a jail's configuration.
@@ -34,14 +34,13 @@ const OPTIONS: [&str; 9] = [
     "--checksum",
     "--omit-dir-times",
     "--delete",
-    // Only what is named is touched: not the jail's own directory above it, where the data is.
+    // Only the named paths are changed, not the jail's own directory above them, which contains the data.
     "--no-implied-dirs",
     "--secluded-args",
     "--out-format=%i %n%L",
 ];
 
-/// Mirrors the configuration of these jails, which are all on the node. What changed is told by jail,
-/// and so is what went wrong.
+/// Mirrors the configuration of these jails, which all exist on the node. Returns changes and errors by jail.
 pub(super) fn transfer(
     connection: &Connection<'_>,
     settings: &Settings,
@@ -95,7 +94,7 @@ fn both_trees(
     });
     let mut changes = Changes::new();
     for (tree, result) in results {
-        let lines = result.unwrap_or_else(|_| Err(Error::internal("rsync was not waited for")))?;
+        let lines = result.unwrap_or_else(|_| Err(Error::internal("the reader of rsync's output failed")))?;
         for (name, change) in lines.iter().filter_map(|line| tree.change(line, jails)) {
             changes.entry(name).or_default().push(change);
         }
@@ -178,7 +177,8 @@ fn rsync(mut command: Command, names: &[String]) -> Result<Vec<String>> {
     Ok(String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect())
 }
 
-/// Why rsync failed, in its own words: the first of them are the cause, the last only the exit code.
+/// The reason why rsync failed, in its own words: the first lines are the cause, the last is only the exit
+/// code.
 fn failed(words: &[u8]) -> Error {
     let words = String::from_utf8_lossy(words);
     let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or("rsync failed").trim();

@@ -75,7 +75,7 @@ fn data_of_a_write_that_goes_on_while_an_inc_is_made_are_in_the_next() {
         fs::read(volume.inc("2026-01-02-00").join("data/f")).unwrap() == vec![b'A'; SIZE],
         "the inc after the write's end holds what was there in its midst"
     );
-    assert_eq!(halfway.warnings, ["data/f: open for writing while it was copied, so maybe half written"]);
+    assert_eq!(halfway.warnings, ["data/f: open for writing while it was copied, so it may be incomplete"]);
     // By now it is settled, and shared as ever.
     assert_eq!((record.counts.linked, record.counts.copied), (1, 1));
     assert_eq!(volume.make_clean("2026-01-03-00").counts.copied, 0);

@@ -126,7 +126,9 @@ impl Parent {
 fn half_of_memory(meminfo: &str) -> Result<u64, String> {
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
     let kilobytes: Option<u64> = total.and_then(|total| total.trim().parse().ok());
-    kilobytes.map(|total| total * 512).ok_or_else(|| "/proc/meminfo does not tell the memory".to_owned())
+    kilobytes
+        .map(|total| total * 512)
+        .ok_or_else(|| "/proc/meminfo does not give the size of the memory".to_owned())
 }
 
 /// The directories in which groups with these controllers can be made, according to the mounts and the groups

@@ -28,7 +28,7 @@ impl Listener<'_> {
     fn say_without_login(&self, severity: Severity, text: &str, left_out: u64) {
         let text = match left_out {
             0 => text.to_owned(),
-            some => format!("{text} ({some} such lines were left out)"),
+            some => format!("{text} ({some} such lines were omitted)"),
         };
         notify::say_without_login(&self.served.jail, &text);
         self.log(severity, &text);

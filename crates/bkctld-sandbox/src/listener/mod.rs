@@ -44,27 +44,27 @@ use crate::sandbox::selftest;
 use crate::served::{ServedJail, StartedBy};
 use crate::wait::{self, Happened};
 
-/// How long sessions have to end at a stop: more than a monitor gives them.
+/// The time that sessions get to end at a stop: more than a monitor gives them.
 const STOP_GRACE: Duration = Duration::from_secs(9);
 
-/// Why a listener has ended.
+/// The reason why a listener ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenerEnd {
     /// A signal has asked it to stop, and its sessions have ended.
     Stopped,
-    /// The program at this path is another one than this process runs. No session was left: the process
-    /// is to run it in its place.
+    /// The program at this path has been replaced, and no session is left: the process should execute the new
+    /// one.
     Replaced(PathBuf),
 }
 
-/// Serves the jail until it is told to stop (SIGTERM, SIGINT); SIGHUP reads the configuration again.
-/// Where the program was replaced by then, it also ends, as soon as there is no session.
+/// Serves the jail until it is stopped (SIGTERM, SIGINT); SIGHUP reloads the configuration. If the program
+/// has been replaced by then, the listener also ends, as soon as there is no session.
 ///
-/// Takes the listener's lock once the port is bound and a sandboxed sshd has answered, and says then
-/// that it is ready: to systemd where that asks, on standard output where the listener is supervised.
+/// Takes the listener's lock once the port is bound and a sandboxed sshd has answered, and then reports that
+/// it is ready: to systemd if that asks for it, on standard output if it is supervised.
 ///
 /// # Errors
-/// Whatever keeps the jail from being served; after it was ready, nothing does.
+/// Any reason why the jail cannot be served; there is none once the listener is ready.
 pub fn listen(served: &ServedJail) -> Result<ListenerEnd> {
     let started = Listener::start(served);
     if served.started_by == StartedBy::Supervisor {
@@ -72,7 +72,7 @@ pub fn listen(served: &ServedJail) -> Result<ListenerEnd> {
             Ok(_) => READY.to_owned(),
             Err(error) => error.to_string(),
         };
-        // A supervisor that died is no reason not to serve.
+        // The jail is served even if the supervisor has died.
         let _ = writeln!(std::io::stdout(), "{word}");
         // The supervisor waits for the end of the pipe.
         let null = File::options().write(true).open("/dev/null").context("cannot open", "/dev/null")?;
@@ -81,7 +81,8 @@ pub fn listen(served: &ServedJail) -> Result<ListenerEnd> {
     let mut listener = match started {
         Ok(listener) => listener,
         Err(error) => {
-            // `start` asks systemd for this text: the journal is not everywhere, nor at once.
+            // `start` reads this text from systemd, because the journal is not available everywhere, nor at
+            // once.
             notify::systemd(&format!("STATUS={}", printable(error.to_string().as_bytes())));
             return Err(error);
         }
@@ -114,13 +115,13 @@ struct Listener<'a> {
     penalties: Penalties,
     state: ListenerState,
     program: OwnProgram,
-    /// A reload has found that the program was replaced, and that it would start.
+    /// Whether a reload has found a new program that would start.
     replaced: bool,
     /// The listener's own lock; monitors must not inherit it.
     lock: Option<Lock>,
-    /// Inherited by monitors and inits: free when the last process of the jail is gone.
+    /// The lock that monitors and inits inherit: it is free once the last process of the jail is gone.
     _sessions_lock: File,
-    /// Monitors see their end of this pipe close when the listener dies.
+    /// The pipe whose end closes for monitors when the listener dies.
     life: OwnedFd,
     life_held: Option<OwnedFd>,
 }
@@ -129,7 +130,7 @@ impl<'a> Listener<'a> {
     fn start(served: &'a ServedJail) -> Result<Listener<'a>> {
         let config = ListenerConfig::read(served)?;
         let sessions_lock = lock_sessions(served)?;
-        // Whatever a dead listener's monitors left.
+        // The remains of a dead listener's monitors.
         session::active(&served.jail)?;
         let mut sockets = Vec::new();
         listen_on(&mut sockets, config.port, &config.listen)?;
@@ -169,13 +170,13 @@ impl<'a> Listener<'a> {
         loop {
             if self.is_idle() {
                 if self.replaced {
-                    // The configuration may have been broken since: then this listener goes on.
+                    // The configuration may have been broken since; then this listener continues.
                     self.reload();
                     if self.replaced {
                         return Ok(ListenerEnd::Replaced(self.program.path.clone()));
                     }
                 }
-                // A server has hundreds of these that mostly wait. Failing only costs memory.
+                // A server has hundreds of mostly idle listeners. A failure only costs memory.
                 let _ = release_code();
             }
             for happened in self.wait(None)? {
@@ -203,7 +204,7 @@ impl<'a> Listener<'a> {
         self.sessions.is_empty() && self.refusals.nobody_lingers()
     }
 
-    /// Waits for signals and connections. Has a deadline only while somebody is being refused.
+    /// Waits for signals and connections, with a deadline only while a client is being refused.
     fn wait(&self, deadline: Option<Instant>) -> Result<Vec<Happened<Event>>> {
         let deadline = self.refusals.deadline().into_iter().chain(deadline).min();
         let signals = std::iter::once((Event::Signal, self.signals.as_fd()));
@@ -226,7 +227,7 @@ impl<'a> Listener<'a> {
         self.refusals.count(&self.served.jail, None);
         self.signal_monitors(Signal::TERM);
         self.wait_for_monitors(Some(Instant::now() + STOP_GRACE))?;
-        // Their inits see that, and the kernel ends the rest.
+        // Their inits notice this, and the kernel kills the rest.
         self.signal_monitors(Signal::KILL);
         self.wait_for_monitors(None)?;
         self.log(Severity::Info, "stopped");
@@ -243,7 +244,7 @@ impl<'a> Listener<'a> {
     }
 }
 
-/// Shared with what an earlier listener may have left, which sees that it died and ends by itself.
+/// Shared with the remains of an earlier listener, which notice that it died and end by themselves.
 fn lock_sessions(served: &ServedJail) -> Result<File> {
     let path = served.jail.sessions_lock();
     let lock = lock::open(&path)?;
@@ -252,5 +253,5 @@ fn lock_sessions(served: &ServedJail) -> Result<File> {
 }
 
 fn cannot<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
-    move |error| Error::kernel(format!("the listener cannot go on: {what}"), error)
+    move |error| Error::kernel(format!("the listener cannot continue: {what}"), error)
 }

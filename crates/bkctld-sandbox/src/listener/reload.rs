@@ -20,7 +20,10 @@ impl Listener<'_> {
             now => now.and_then(|now| self.change_to(now)),
         };
         if let Err(error) = changed {
-            self.say(Severity::Warning, &format!("a change during the start is not in force: {error}"));
+            self.say(
+                Severity::Warning,
+                &format!("a configuration change during the start was not applied: {error}"),
+            );
             self.state.error = Some(error.to_string());
         }
         self.state.port = self.config.port.get();
@@ -36,7 +39,7 @@ impl Listener<'_> {
         self.state.port = self.config.port.get();
         self.state.error = outcome.err().map(|error| error.to_string());
         match self.state.error.clone() {
-            Some(error) => self.say(Severity::Warning, &format!("reload has changed nothing: {error}")),
+            Some(error) => self.say(Severity::Warning, &format!("the reload changed nothing: {error}")),
             None => {
                 self.log(Severity::Info, &format!("reloaded, listening on port {}", self.state.port));
                 self.warn_of_other_ports();
@@ -53,7 +56,7 @@ impl Listener<'_> {
         match &self.state.error {
             None => format!("READY=1\nSTATUS=listening on port {}", self.state.port),
             Some(error) => format!(
-                "READY=1\nSTATUS=listening on port {}; the last reload has changed nothing: {}",
+                "READY=1\nSTATUS=listening on port {}; the last the reload changed nothing: {}",
                 self.state.port,
                 printable(error.as_bytes())
             ),
@@ -94,7 +97,7 @@ impl Listener<'_> {
         if let Some(cgroup) = &bounds.cgroup
             && let Err(error) = cgroup.set_processes(bounds.processes)
         {
-            let text = format!("the control group goes on with the processes that it had: {error}");
+            let text = format!("the control group keeps its old limit of processes: {error}");
             self.complain(&text);
         }
         self.bounds = bounds;

@@ -94,15 +94,14 @@ fn make_sandbox(blueprint: &Blueprint<'_>, trees: Trees, link: &Link) -> Result<
     let _ = forget_environment();
     if let Some(Err(error)) = bounds.cgroup.as_ref().map(Cgroup::enter) {
         let _ = link.send(&Message::Warning(format!(
-            "this session is outside of the jail's bounds of memory and processes: {error}"
+            "this session runs without the jail's limits of memory and processes: {error}"
         )));
     }
     enter_namespaces(jail)?;
     let owner = Owner(ids.map_or(0, IdRange::base));
     if !root::enter(jail, &trees, owner)? {
         let _ = link.send(&Message::Warning(
-            "the client has put something else in the place of var/backup: this session has /data only"
-                .into(),
+            "the client has replaced var/backup: this session has only /data".into(),
         ));
     }
     give_up_power(*isolation, *ids, bounds)?;

@@ -1,5 +1,5 @@
-//! Before a listener calls itself ready, one sandboxed sshd has to say its banner: missing host
-//! keys, a bad `sshd_config` or a server that lacks something show at `start`, not at night.
+//! Before a listener reports that it is ready, one sandboxed sshd must send its banner, so that missing host
+//! keys, a bad `sshd_config` or an incomplete server become visible at `start`, not at night.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ enum Event {
     Init,
 }
 
-/// How long sshd has; it needs a hundredth of that.
+/// The time that sshd gets; it needs a hundredth of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const SILENT: &str = "sshd does not serve this jail";
@@ -83,11 +83,11 @@ fn log_lines(sandbox: &Sandbox) -> Vec<String> {
 fn wait_for_banner(sandbox: &Sandbox, socket: BorrowedFd<'_>) -> std::result::Result<(), String> {
     let deadline = Instant::now() + PATIENCE;
     let mut notifications: Option<Notifications> = None;
-    // Once it has said something else, or closed its socket; init's words then explain it.
+    // After sshd has sent something else, or closed its socket; init's messages then explain it.
     let mut silent = false;
     loop {
         if wait::is_over(Some(deadline)) {
-            return Err(if silent { SILENT } else { "sshd has not answered in time" }.into());
+            return Err(if silent { SILENT } else { "sshd did not answer in time" }.into());
         }
         let banner = (!silent).then_some((Event::Banner, socket));
         let programs = notifications.as_ref().map(|all| (Event::Program, all.as_fd()));

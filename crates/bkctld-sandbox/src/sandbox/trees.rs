@@ -1,4 +1,4 @@
-//! The directories of the server that a session sees, as mounts that are attached nowhere yet.
+//! The directories of the server that a session sees, as mounts that are not attached yet.
 //!
 //! They are taken by descriptor from the server's own mount namespace; the sandbox then only
 //! attaches them. Nothing below `data` and `var` is looked up by a path that a link could bend.
@@ -23,7 +23,7 @@ pub(crate) struct Trees {
     pub(crate) usr: OwnedFd,
     pub(crate) var: OwnedFd,
     pub(crate) data: OwnedFd,
-    /// `data` again, for `/var/backup`; none where the client has put something else there.
+    /// `data` again, for `/var/backup`; none if the client has replaced it.
     pub(crate) backup: Option<OwnedFd>,
     /// Holds a shared lock on the runtime, so that `update` sees that it is in use.
     pub(crate) runtime: File,
@@ -102,8 +102,9 @@ fn take(
     set_attributes(tree.as_fd(), attributes, ids).map_err(|error| {
         if ids.is_some() && error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
             let path_shown = text::path(path);
-            let message =
-                format!("the file system of {path_shown} has no idmapped mounts, which full isolation needs");
+            let message = format!(
+                "the file system of {path_shown} does not support idmapped mounts, which full isolation needs"
+            );
             return Error::refused(message)
                 .at(path)
                 .with_hint("set ISOLATION=compat in the jail's session_policy, or move the jail");

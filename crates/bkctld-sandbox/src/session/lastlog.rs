@@ -33,7 +33,7 @@ pub(crate) fn touch(jail: &Jail) -> Result<()> {
     .context("cannot open", &path)?;
     let stat = fstat(&file).context("cannot read", &path)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        let what = "is not a regular file, so the time of the login is not kept there";
+        let what = "is not a regular file, so the time of the login is not stored there";
         return Err(Error::untrusted(&path, what));
     }
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };

@@ -1,4 +1,4 @@
-//! `archive`: a jail out of service, its data kept.
+//! `archive`: takes a jail out of service and keeps its data.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::shape::archive::Archived;
 use crate::ui::progress::Display;
 
-/// Stop a jail and move it to the archive; its incs go on expiring
+/// Stop a jail and move it to the archive; its incs still expire
 #[derive(Args)]
 pub struct Arguments {
     /// The jail, or 'all'
@@ -22,14 +22,14 @@ pub struct Arguments {
     target: Target,
 }
 
-const EXPLANATION: &str = "Y: the jail is stopped and its data are moved to the archive, its incs go on \
-                           expiring; n: nothing is done";
+const EXPLANATION: &str =
+    "Y stops the jail and moves its data to the archive, while its incs still expire; n does nothing";
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let names = match arguments.target {
         Target::All => Archive::candidates(&context.settings)?,
         Target::One(name) => {
-            // What cannot be done is not asked about.
+            // No question is asked about a jail that cannot be archived.
             Archive::plan(&context.settings, &name)?;
             vec![name]
         }
@@ -61,7 +61,8 @@ fn archive(context: &Context, name: &JailName, watch: &Drawing<'_>) -> Result<Ou
 
 fn would(planned: &Archive) -> Result<Outcome<Archived>, Failure> {
     let (name, place) = (planned.jail().name(), text::path(planned.jail().archive()).to_string());
-    let how = if planned.way == Way::Copied { " by a copy, as that is on another file system" } else { "" };
+    let how =
+        if planned.way == Way::Copied { " by copying, because that is on another file system" } else { "" };
     let message = format_args!("would archive jail '{name}' to {place}{how}");
     let archived = Archived { archive: place.clone(), way: planned.way, sessions_ended: None };
     Ok(Outcome::new(Ended::Would, message).with(archived))

@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 /// Check that each client has pushed its canary today
 #[derive(Args)]
 pub struct Arguments {
-    /// The jail; all of them when none is named
+    /// The jail; by default all of them
     #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
     target: Option<Target>,
     #[command(flatten)]

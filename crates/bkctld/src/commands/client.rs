@@ -1,4 +1,4 @@
-//! `client`: the script by which a client pushes into its jail.
+//! `client`: prints the script with which a client pushes to its jail.
 
 use bkctld_core::JailName;
 use bkctld_core::client::{ClientScript, ServerName};

@@ -1,4 +1,4 @@
-//! `convert-v2`: a jail of the first format gets the second, in place.
+//! `convert-v2`: converts a jail of the first format to the second, in place.
 
 use bkctld_core::lifecycle::convert::{self, ConversionPlan};
 use bkctld_core::{Jail, JailName};

@@ -1,4 +1,4 @@
-//! `firewall`: the rules of a jail, or of all, written anew.
+//! `firewall`: rewrites the firewall rules of one jail or of all.
 
 use bkctld_core::firewall::{self, Change, JailRules, Plan};
 use bkctld_core::{Jail, JailName};

@@ -1,4 +1,4 @@
-//! `inc`: a dated copy of each jail.
+//! `inc`: makes an inc of each jail.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::ui::progress::Display;
 /// Make an inc of every jail that has a policy, or of those named
 #[derive(Args)]
 pub struct Arguments {
-    /// The jails; all of them when none is named
+    /// The jails; by default all of them
     #[arg(value_name = "JAIL", add = completers::jail_name())]
     jails: Vec<JailName>,
 }
@@ -35,8 +35,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let inc = IncName::at(&context.now);
     let dry_run = context.options.dry_run;
     let _running = if dry_run { None } else { Some(Operation::Inc.begin(&context.settings)?) };
-    // The times of a run over jails that the administrator picked say nothing about how long the
-    // nightly one takes, which is what is watched.
+    // The duration of a run over selected jails says nothing about the nightly run, which is monitored.
     let times = if all && !dry_run {
         warn_unless_noted(context, TimeFile::begin(&context.settings, inc))
     } else {
@@ -63,7 +62,9 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 /// one failed that stands.
 fn warn_unless_noted<T>(context: &Context, noted: bkctld_core::Result<T>) -> Option<T> {
     noted
-        .map_err(|error| context.ui.warning(format_args!("how long the incs take is not noted: {error}")))
+        .map_err(|error| {
+            context.ui.warning(format_args!("the duration of this run cannot be recorded: {error}"))
+        })
         .ok()
 }
 
@@ -74,10 +75,13 @@ fn make(
     times: Option<&TimeFile>,
 ) -> Result<Outcome<NewInc>, Failure> {
     let inc = run.inc;
-    // Of either format: a jail that is not converted yet must not be without incs.
+    // In either format, because a jail that has not been converted yet needs incs too.
     let jail = Jail::open(&context.settings, name.clone())?;
     if matches!(Policy::read(&jail)?, PolicyFile::Missing) {
-        return Ok(Outcome::new(Ended::Skipped, format_args!("jail '{name}' has no policy, no inc is made")));
+        return Ok(Outcome::new(
+            Ended::Skipped,
+            format_args!("jail '{name}' has no policy, so no inc is made"),
+        ));
     }
     if context.options.dry_run {
         return Ok(Outcome::new(Ended::Would, format_args!("would make inc {inc} of jail '{name}'")));

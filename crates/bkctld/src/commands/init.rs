@@ -1,4 +1,4 @@
-//! `init`: a new jail.
+//! `init`: creates a jail.
 
 use std::path::Path;
 
@@ -36,19 +36,19 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     if exit == Exit::Done && !context.options.dry_run && context.ui.guides() {
         match next_steps(context, &jail) {
             Ok(steps) => context.ui.guide(steps),
-            // The jail is made all the same.
+            // The jail is created nevertheless.
             Err(failure) => context.ui.warning(failure),
         }
     }
     Ok(exit)
 }
 
-/// What comes next, in lines that can be pasted. The notes stand on lines of their own: not every shell takes
-/// a comment behind a command that is typed.
+/// The next commands, ready to paste. Notes are on separate lines, because not every shell accepts a comment
+/// after a command.
 fn next_steps(context: &Context, jail: &Jail) -> Result<String, Failure> {
     let name = jail.name();
     let bkctld = match context.settings.file.as_deref().and_then(Path::to_str) {
-        // Elsewhere the lines would be about another jail, or none.
+        // Without it, the commands would refer to another server's jail, or none.
         Some(file) if file != DEFAULT_FILE => {
             let file = shlex::try_quote(file).map_err(|error| {
                 Error::invalid("the path of the configuration cannot be quoted").because(error)
@@ -61,13 +61,13 @@ fn next_steps(context: &Context, jail: &Jail) -> Result<String, Failure> {
     let push = FirstPush::new(jail, &server)?;
     Ok(format!(
         "\
-Next, its client's public key (paste it, then press Ctrl-D):
+Next, install the public key of the client (paste it, then press Ctrl-D):
     {bkctld} key {name} -
-Its address in place of ADDRESS (without this every address may connect):
+Allow only the address of the client (otherwise every address may connect):
     {bkctld} ip {name} ADDRESS
-Then it can be started:
+Start the jail:
     {bkctld} start {name}
-The first push, as root on the client:
+Push for the first time, as root on the client:
     {}
     {}",
         push.trust, push.push

@@ -1,4 +1,4 @@
-//! `ip`: the addresses that may connect to a jail.
+//! `ip`: shows or changes the addresses that may connect to a jail.
 
 use bkctld_core::JailName;
 use bkctld_core::jail::{AddressChange, AllowedAddresses, SshdConfig};
@@ -10,13 +10,13 @@ use crate::context::{Context, Ended, Outcome};
 use crate::exit::{Exit, Failure};
 use crate::shape::ip::{Addresses, NewAddresses};
 
-/// Show the addresses that may connect; add one, or take one away
+/// Show the addresses that may connect; add or remove one
 #[derive(Args)]
 pub struct Arguments {
     /// The jail
     #[arg(value_name = "JAIL", add = completers::jail_name())]
     jail: JailName,
-    /// An address or network to add, 'all' to allow everyone, -ADDR to take one away
+    /// An address or network to add, 'all' to allow everyone, -ADDR to remove one
     #[arg(value_name = "ADDR|all|-ADDR", add = completers::word("all"), allow_hyphen_values = true)]
     address: Option<AddressChange>,
 }

@@ -1,4 +1,4 @@
-//! `key`: the keys that may log in.
+//! `key`: shows or replaces the keys that may log in.
 
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub struct Arguments {
     /// The jail
     #[arg(value_name = "JAIL", add = completers::jail_name())]
     jail: JailName,
-    /// A file of public keys, one a line, that replaces the jail's; '-' reads standard input
+    /// A file of public keys, one per line, that replace those of the jail; '-' reads standard input
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -45,14 +45,14 @@ fn replace(context: &Context, name: &JailName, file: &Path) -> Result<Outcome<Ne
     // Before the keys are asked for.
     context.jail(name)?;
     if file == Path::new("-") && io::stdin().is_terminal() {
-        context.ui.show_notice("the public keys, one a line; Ctrl-D on a line of its own ends them");
+        context.ui.show_notice("enter the public keys, one per line, then Ctrl-D on an empty line");
     }
     let content = read(file)?;
     let keys = Keys::check(file, &content)?;
     let count = keys.keys().len();
     let counted = text::count(count, "key");
     if context.options.dry_run {
-        let message = format_args!("would give jail '{name}' {counted} in place of its own");
+        let message = format_args!("would install {counted} for jail '{name}'");
         return Ok(Outcome::new(Ended::Would, message).with(NewKeys { keys: count }));
     }
     access::replace_keys(&context.settings, name, &keys, context)?;

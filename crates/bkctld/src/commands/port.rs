@@ -1,4 +1,4 @@
-//! `port`: the jail's port.
+//! `port`: shows or sets a jail's port.
 
 use bkctld_core::jail::SshdConfig;
 use bkctld_core::lifecycle::access::{self, PortChoice};

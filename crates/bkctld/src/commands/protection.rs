@@ -1,4 +1,4 @@
-//! What `inc-lock` and `inc-unlock` do: they set the read-only flag of incs that are snapshots.
+//! The common part of `inc-lock` and `inc-unlock`, which set the read-only flag of incs that are snapshots.
 
 use bkctld_core::inc::{IncPattern, protection, set_protection};
 use bkctld_core::watch::lock_incs;
@@ -33,7 +33,7 @@ fn set_in_jail(
     let mut tally = Tally::new(locked, rehearsal);
     for &inc in incs {
         let before = if rehearsal { protection(&jail, inc)? } else { set_protection(&jail, inc, locked)? };
-        // One that is gone meanwhile was deleted by `rm`, which is as good as protected.
+        // A missing inc was deleted by `rm` in the meantime, and needs no protection.
         if let Some(before) = before {
             tally.count(inc, before);
         }

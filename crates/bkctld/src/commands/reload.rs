@@ -1,4 +1,4 @@
-//! `reload`: changed configuration picked up, sessions untouched.
+//! `reload`: applies a changed configuration; sessions continue.
 
 use bkctld_core::service;
 use bkctld_core::watch::lock_config;
@@ -8,7 +8,7 @@ use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 
-/// Pick up changed configuration; sessions go on
+/// Apply a changed configuration; sessions continue
 #[derive(Args)]
 pub struct Arguments {
     /// The jail, or 'all'

@@ -1,4 +1,4 @@
-//! `remove`: a jail with all that belongs to it.
+//! `remove`: deletes a jail with everything that belongs to it.
 
 use bkctld_core::lifecycle::remove;
 use bkctld_core::{Jail, JailName, inc, text};
@@ -16,8 +16,7 @@ pub struct Arguments {
     target: Target,
 }
 
-const EXPLANATION: &str =
-    "Y: the jail, its incs, its configuration and its records are deleted; n: nothing is done";
+const EXPLANATION: &str = "Y deletes the jail, its incs, its configuration and its records; n does nothing";
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     if let Target::One(name) = &arguments.target
@@ -28,7 +27,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         return clear_leftovers(context).map(|()| Exit::Done);
     }
     let names = match context.names(&arguments.target) {
-        // Perhaps since a removal was killed in the middle of deleting, which is finished here.
+        // A removal may have been killed while it was deleting; this finishes it.
         Err(unknown) => {
             if let Err(failure) = clear_leftovers(context) {
                 context.ui.warning(format_args!("{failure}"));
@@ -44,12 +43,12 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// A removal that could not finish has left a hidden directory, of a jail that is listed no more.
+/// An unfinished removal has left a hidden directory of a jail that is no longer listed.
 fn clear_leftovers(context: &Context) -> Result<(), Failure> {
     if context.options.dry_run { Ok(()) } else { Ok(remove::clear_leftovers(&context.settings)?) }
 }
 
-/// The jail's incs: how many, from when to when; none where it has none.
+/// The number of the jail's incs and their first and last date; none if there are no incs.
 fn incs(context: &Context, name: &JailName) -> Option<String> {
     match inc::list(&Jail::new(&context.settings, name.clone())).as_deref() {
         Ok([]) => None,

@@ -1,4 +1,4 @@
-//! `rename`: another name for a jail with all that belongs to it.
+//! `rename`: renames a jail and everything that belongs to it.
 
 use bkctld_core::lifecycle::rename::{self, Rename};
 use bkctld_core::{JailName, text};

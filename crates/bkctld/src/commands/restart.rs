@@ -1,4 +1,4 @@
-//! `restart`: off and on again.
+//! `restart`: stops and starts a jail.
 
 use bkctld_core::service;
 use bkctld_core::watch::lock_config;

@@ -1,4 +1,4 @@
-//! `rm`: the incs that no rule of the policy keeps.
+//! `rm`: deletes the incs that no rule of the policy keeps.
 
 use std::sync::Arc;
 
@@ -18,20 +18,20 @@ use crate::ui::progress::Display;
 /// Delete the incs that no rule of the policy keeps
 #[derive(Args)]
 pub struct Arguments {
-    /// The jails; all of them when none is named
+    /// The jails; by default all of them
     #[arg(value_name = "JAIL", add = completers::jail_name())]
     jails: Vec<JailName>,
 }
 
 pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let dry_run = context.options.dry_run;
-    // What only looks neither waits for one that runs nor keeps one from running.
+    // A dry run neither waits for another run nor blocks one.
     let running = if dry_run { None } else { Operation::Rm.begin_alone(&context.settings)? };
     if running.is_none() && !dry_run {
-        context.ui.warning("another rm is running; it is left to finish, nothing is done here");
+        context.ui.warning("another rm is running: nothing was done");
         return Ok(Exit::Done);
     }
-    // From INCDIR, so that the incs of archived jails expire too.
+    // The jails come from INCDIR, so that the incs of archived jails expire too.
     let known = inc::jails_with_incs(&context.settings)?;
     let names = if arguments.jails.is_empty() { known } else { named(context, arguments.jails, &known)? };
     let expiry = Expiry { today: context.now.date(), even_without_rules: context.options.force };
@@ -62,7 +62,7 @@ fn expire(
         expiry.run(settings, name, &context.turns, progress, context)?
     };
     Ok(match plan {
-        None => Outcome::new(Ended::Skipped, format_args!("jail '{name}' has no policy, its incs stay")),
+        None => Outcome::new(Ended::Skipped, format_args!("jail '{name}' has no policy, so its incs stay")),
         Some(plan) if context.options.dry_run => would(name, &plan),
         Some(plan) => outcome(name, &plan),
     })

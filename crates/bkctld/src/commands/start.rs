@@ -1,4 +1,4 @@
-//! `start`: the jail's SSH service on.
+//! `start`: starts a jail's SSH service.
 
 use bkctld_core::service::{self, Effect};
 use bkctld_core::watch::lock_config;

@@ -1,4 +1,4 @@
-//! `stats`: how much each jail takes on disk, and when its client was last there.
+//! `stats`: shows the size of each jail, and when its client last connected.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::parallel;
 use crate::shape::stats::{JailSizes, MeasuredJail, Stats};
 use crate::ui::progress::Display;
 
-/// Show what each jail takes on disk, and when its client was last there
+/// Show the size of each jail, and when its client last connected
 ///
-/// With -v also what its incs take together, how many files it has, and when it was walked. With -f
-/// everything is walked anew.
+/// With -v, also show the size of its incs, its number of files, and when it was measured. With -f,
+/// measure everything again.
 #[derive(Args)]
 pub struct Arguments {}
 
@@ -50,7 +50,7 @@ pub fn run(context: &Context, _: Arguments) -> Result<Exit, Failure> {
         context.ui.error(problem);
     }
     if let Err(error) = measuring.finish() {
-        // The numbers are right all the same; the next run takes as long.
+        // The numbers are still right, but the next run takes as long as this one.
         context.ui.warning(error);
     }
     context.answer(&stats);

@@ -1,4 +1,4 @@
-//! `status`: what each jail is like at this moment.
+//! `status`: shows the present state of each jail.
 
 use bkctld_core::overview::{Details, Overview};
 use bkctld_core::{Jail, session};
@@ -12,7 +12,7 @@ use crate::shape::status::{Sessions, Status, Statuses};
 /// Show state, port, retention and addresses
 #[derive(Args)]
 pub struct Arguments {
-    /// The jail; all of them when none is named
+    /// The jail; by default all of them
     #[arg(value_name = "JAIL|all", add = completers::jail_name_or_all())]
     target: Option<Target>,
 }
@@ -21,13 +21,13 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     let target = arguments.target.unwrap_or(Target::All);
     let names = match context.names(&target) {
         Ok(names) => names,
-        // Unlike elsewhere an unknown jail is an ordinary error here; scripts rely on it.
+        // Unlike in other commands, an unknown jail is an ordinary error here; scripts rely on this.
         Err(failure) => {
             context.ui.error(&failure);
             return Ok(Exit::Error);
         }
     };
-    // Scripts get the table, also of one jail; on a terminal, a person asks for that one.
+    // Scripts get the table, even for one jail; a person on a terminal gets everything about it.
     let in_full = matches!(target, Target::One(_)) && context.ui.read_by_a_person();
     let jails = names.into_iter().map(|name| read(context, &Jail::new(&context.settings, name), in_full));
     let statuses = Statuses { jails: jails.collect() };
@@ -44,7 +44,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Error })
 }
 
-/// What can be told of the jail; what can not is among the problems.
+/// The facts about the jail; facts that cannot be read are listed as problems.
 fn read(context: &Context, jail: &Jail, in_full: bool) -> Status {
     let mut overview = Overview::read(jail, &context.settings);
     let format = overview.note(jail, jail.format_version()).unwrap_or_default();

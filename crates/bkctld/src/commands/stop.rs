@@ -1,4 +1,4 @@
-//! `stop`: the jail's SSH service off, its sessions ended.
+//! `stop`: stops a jail's SSH service and ends its sessions.
 
 use bkctld_core::jail::{self, Jail, JailName};
 use bkctld_core::service::{self, Effect};
@@ -35,8 +35,8 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     }))
 }
 
-/// Also those that run and are not there: what is to be ended is told by locks, so that it can be ended when
-/// the backup partition is gone.
+/// Includes running jails without a directory: they are found by their locks, so that they can be stopped
+/// when the backup partition is missing.
 fn names(context: &Context, target: &Target) -> Result<Vec<JailName>, Failure> {
     match target {
         Target::One(name) if context.runs(name) => Ok(vec![name.clone()]),

@@ -1,4 +1,4 @@
-//! `sync`: jails on other servers as they are here, but for their data.
+//! `sync`: mirrors jails, without their data, to other servers.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -51,7 +51,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
         combine(context, &jails, nodes, &mut outcomes);
     }
     let outcomes = Mutex::new(outcomes);
-    // What is told is told in the order of the names.
+    // Results are printed in the order of the names.
     let exit = context.for_each_at_once(&names, 1, |name| {
         let outcome = outcomes.lock().ok().and_then(|mut outcomes| outcomes.remove(name));
         outcome.unwrap_or_else(|| Err(Error::internal("there is no result for it").in_jail(name).into()))
@@ -59,7 +59,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     Ok(if exit == Exit::Done && unreached { Exit::Error } else { exit })
 }
 
-/// What became of each jail on all nodes together. A node on which nothing was done is told once, here.
+/// The result for each jail on all nodes together. A node that failed completely is reported once, here.
 fn combine(context: &Context, jails: &[Wanted], nodes: Vec<(&str, OnNode)>, outcomes: &mut Outcomes) {
     let mut told: Vec<Told> = jails.iter().map(|_| Told::default()).collect();
     for (node, result) in nodes {
@@ -86,7 +86,7 @@ fn combine(context: &Context, jails: &[Wanted], nodes: Vec<(&str, OnNode)>, outc
     }
 }
 
-/// What is told of one jail, node after node.
+/// The result for one jail, node after node.
 #[derive(Default)]
 struct Told {
     lines: Vec<String>,
@@ -130,8 +130,8 @@ impl Told {
     }
 }
 
-/// What was or would be done on one node, in words; and whether that is anything at all. That a service
-/// reads again what has not changed is nothing.
+/// The changes on one node, made or planned, in words, and whether there are any. A reload without changed
+/// files does not count as a change.
 fn parts(mirrored: &Mirrored, rehearsal: bool) -> (String, bool) {
     let mut parts = Vec::new();
     if mirrored.created {

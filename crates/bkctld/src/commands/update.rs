@@ -1,4 +1,4 @@
-//! `update`: the shared programs as the host's packages have them now.
+//! `update`: renews the shared programs from the server's packages.
 
 use bkctld_core::lifecycle::update;
 use bkctld_core::service::original::nspawn::Leftovers;
@@ -10,7 +10,7 @@ use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
 use crate::shape::update::Updated;
 
-/// Bring the programs that the jails share up to the host's packages
+/// Renew the programs that the jails share from those of the server
 #[derive(Args)]
 pub struct Arguments {
     /// The jail, or 'all'
@@ -38,7 +38,7 @@ fn build(context: &Context) -> Result<bool, Failure> {
     let waiting = || context.ui.notice("waiting for another update to finish");
     let built = runtime::build(&context.settings, waiting)?;
     if built.changed {
-        context.ui.notice(format_args!("new sessions get runtime {}", built.name));
+        context.ui.notice(format_args!("new sessions use runtime {}", built.name));
     }
     Ok(built.changed)
 }

@@ -1,4 +1,4 @@
-//! `upgrade-config`: policies and templates at their old places get their new ones.
+//! `upgrade-config`: moves policies and templates from their old paths to the new ones.
 
 use bkctld_core::lifecycle::upgrade::{self, PolicyUpgrade, TemplateUpgrade, Upgrade};
 use bkctld_core::{Jail, JailName};
@@ -23,7 +23,7 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
     Ok(context.for_each(&names, |name| upgrade(context, name)))
 }
 
-/// The template is the server's, not a jail's.
+/// The template belongs to the server, not to a jail.
 fn template(context: &Context) -> Result<(), Failure> {
     let plan = TemplateUpgrade::plan(&context.settings);
     let dir = bkctld_core::text::path(&context.settings.local_tpl_dir).to_string();
@@ -37,7 +37,7 @@ fn template(context: &Context) -> Result<(), Failure> {
         }
         TemplateUpgrade::Rename => {
             plan.carry_out(&context.settings)?;
-            context.ui.notice(format_args!("inc.tpl in {dir} is incs_policy.tpl now"));
+            context.ui.notice(format_args!("inc.tpl in {dir} was renamed to incs_policy.tpl"));
         }
     }
     Ok(())
@@ -70,7 +70,7 @@ fn outcome(jail: &Jail, plan: Upgrade, ended: Ended) -> Outcome<Changes> {
     let what = if changes.is_empty() { "nothing to upgrade".to_owned() } else { changes.join(", ") };
     let remark = match plan.policy {
         PolicyUpgrade::Missing => " (it has no policy)",
-        PolicyUpgrade::OwnLink => " (its policy is a link of yours, which is left alone)",
+        PolicyUpgrade::OwnLink => " (its policy is your own link, which is left alone)",
         _ => "",
     };
     let name = jail.name();

@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::limits;
 use crate::ui::question::Answer;
 
-/// What is asked before something that cannot be taken back.
+/// Questions before irreversible actions.
 pub struct Question<'a> {
     /// The verb of the action; its past form has an additional `d`.
     pub verb: &'a str,

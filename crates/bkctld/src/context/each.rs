@@ -1,4 +1,4 @@
-//! A command acts on each of its jails, goes on past one that fails, and answers with what became of each.
+//! Runs a command on each of its jails, continues after a failure, and answers with the result for each.
 
 use std::time::Instant;
 
@@ -12,14 +12,14 @@ use crate::shape::Document;
 use crate::shape::outcome::{JailResult, Nothing, Results};
 
 impl Context {
-    /// Acts on each jail, several at once, says what became of each, and goes on past a failing
-    /// one. The exit code is the jail's own where there is one, else an error if any failed.
+    /// Acts on each jail, several at once, reports the result for each, and continues after a failure. The
+    /// exit code is that of the jail if there is only one, otherwise an error if any failed.
     pub fn for_each<D: Serialize + Send>(
         &self,
         names: &[JailName],
         act: impl Fn(&JailName) -> Result<Outcome<D>, Failure> + Sync,
     ) -> Exit {
-        // More than there are processors: most of the time goes into waiting for disks and programs.
+        // More than the number of processors: most of the time is spent waiting for disks and programs.
         let at_once = std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4);
         self.for_each_at_once(names, at_once, act)
     }
@@ -66,7 +66,7 @@ impl Context {
         exit
     }
 
-    /// Acts, says what became of it, and logs begin and end.
+    /// Acts, reports the result, and logs the beginning and the end.
     fn act_logged<D>(
         &self,
         name: &JailName,
@@ -80,7 +80,7 @@ impl Context {
         (outcome, exit)
     }
 
-    /// Says what became of a jail on the terminal only: the log has it with the time that it took.
+    /// Reports the result for a jail on the terminal only: the log has it with its duration.
     fn show<D>(&self, result: Result<Outcome<D>, Failure>) -> (Outcome<D>, Exit) {
         match result {
             Ok(outcome) => {

@@ -1,5 +1,5 @@
-//! What every command gets: the settings, the options, the terminal, the time; and the way a command acts on one
-//! jail or on all of them.
+//! The context of every command: the settings, the options, the terminal and the time; and the ways in which
+//! a command acts on one jail or on all of them.
 
 mod agreement;
 mod each;
@@ -22,9 +22,9 @@ pub use target::Target;
 pub struct Context {
     /// The command's name.
     pub command: &'static str,
-    /// What the configuration says of this server.
+    /// The settings of this server.
     pub settings: Settings,
-    /// What configuration, environment and command line say of this run.
+    /// The options of this run.
     pub options: RunOptions,
     /// The terminal.
     pub ui: Ui,

@@ -29,8 +29,8 @@ impl FromStr for Target {
 }
 
 impl Context {
-    /// The names of the target's jails; an unknown one is an error. Jails that run without being there are
-    /// told, as `stop` acts on them.
+    /// The names of the target's jails; an unknown one is an error. Running jails without a directory are
+    /// reported, because `stop` acts on them.
     pub fn names(&self, target: &Target) -> Result<Vec<JailName>, Failure> {
         match target {
             Target::All => self.names_of_all(),
@@ -58,9 +58,9 @@ impl Context {
         }
     }
 
-    /// What becomes of a jail that 'all' leaves out, since its `check_policy` says that it is to be off: out
-    /// of service, it must not come back by a boot. By name, or forced, it is no other than the others;
-    /// so it is where the policy cannot be read, which the checks tell.
+    /// The result for a jail that 'all' skips, because its `check_policy` expects it to be off: a jail out of
+    /// service must not come back with a boot. By name, or with `-f`, it is treated like the others, and so
+    /// is a jail whose policy cannot be read, which the checks report.
     pub fn left_out(&self, target: &Target, name: &JailName) -> Option<Outcome> {
         if *target != Target::All || self.options.force {
             return None;
@@ -68,31 +68,31 @@ impl Context {
         let policy = CheckPolicy::read(&Jail::new(&self.settings, name.clone())).ok()?;
         (policy.expected_state == ExpectedState::Off).then(|| {
             let why = "its check_policy has EXPECTED_STATE=OFF (-f includes it)";
-            Outcome::new(Ended::Skipped, format_args!("jail '{name}' is left as it is: {why}"))
+            Outcome::new(Ended::Skipped, format_args!("jail '{name}' is left alone: {why}"))
         })
     }
 
-    /// Whether some process of the jail runs, wherever its data is.
+    /// Whether a process of the jail runs, even without its data.
     pub fn runs(&self, name: &JailName) -> bool {
         Jail::new(&self.settings, name.clone()).has_processes().unwrap_or_default()
     }
 
-    /// What to say of a jail that runs and is not there.
+    /// The message about a running jail without a directory.
     pub fn on_without_data(&self, name: &JailName) -> String {
         let jail = Jail::new(&self.settings, name.clone());
         format!(
-            "jail '{name}' is on, but {} is not there: mount the backup partition again, or end it by 'bkctld stop {name}'",
+            "jail '{name}' is on, but {} is missing: mount the backup partition again, or stop the jail with 'bkctld stop {name}'",
             text::path(jail.dir())
         )
     }
 
     fn running_without_data(&self, listed: &[JailName]) -> Option<String> {
-        // Locks that cannot be believed are said by whatever needs them.
+        // Code that needs the locks reports locks that cannot be trusted.
         let names = jail::running_without_data(&self.settings, listed).unwrap_or_default();
         let shown: Vec<&str> = names.iter().map(JailName::as_str).collect();
         (!shown.is_empty()).then(|| {
             format!(
-                "jails that are on, but not in JAILDIR {}: {} ('bkctld stop all' ends them)",
+                "jails that are on, but not in JAILDIR {}: {} ('bkctld stop all' stops them)",
                 text::path(&self.settings.jail_dir),
                 shown.join(", ")
             )

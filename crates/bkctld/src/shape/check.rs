@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Answer, Page};
 
-/// What a check found, as monitoring reads it: the status line first, then a line for each finding.
+/// The result of a check for monitoring: first the status line, then a line for each finding.
 #[derive(Serialize, JsonSchema)]
 pub struct Findings<'a> {
     severity: Severity,

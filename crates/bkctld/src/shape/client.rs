@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Answer, Page};
 
-/// The script by which a client pushes, and what it is made of.
+/// The script with which a client pushes, and the values in it.
 #[derive(Serialize, JsonSchema)]
 pub struct Script {
     #[serde(flatten)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Answer, Page};
 
-/// Whether the jail is on. People and scripts have that from the exit code.
+/// Whether the jail is on. The text is empty, because the exit code says it.
 #[derive(Serialize, JsonSchema)]
 pub struct State {
     pub jail: JailName,

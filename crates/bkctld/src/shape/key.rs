@@ -13,13 +13,13 @@ use super::{Answer, Page};
 pub struct Keys {
     pub jail: JailName,
     pub keys: Vec<String>,
-    /// The file with its comments, which is what is shown as text.
+    /// The file with its comments, which is printed as text.
     #[serde(skip)]
     file: Vec<u8>,
 }
 
 impl Keys {
-    /// Of a jail whose `authorized_keys` are this.
+    /// The keys of a jail with this `authorized_keys`.
     pub fn new(jail: JailName, file: Vec<u8>) -> Keys {
         let text = String::from_utf8_lossy(&file);
         let is_key = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');

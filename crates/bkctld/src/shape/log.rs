@@ -9,7 +9,8 @@ use serde::{Serialize, Serializer};
 
 use super::{Answer, Page};
 
-/// What sshd said of the jail's sessions. As long as a log may be, no more than a line of it is held at once.
+/// sshd's messages about the jail's sessions. A log may be long, so only one line is held in memory at a
+/// time.
 #[derive(Serialize, JsonSchema)]
 #[schemars(bound = "")]
 pub struct Log<L: Iterator<Item = String>> {

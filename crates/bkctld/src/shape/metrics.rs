@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::{Answer, Page};
 
-/// What Prometheus and Munin ask for.
+/// The metrics for Prometheus and Munin.
 #[derive(Serialize, JsonSchema)]
 pub struct Families {
     pub metrics: Vec<Family>,
 }
 
 impl Families {
-    /// In the text format of Prometheus.
+    /// The metrics in the text format of Prometheus.
     pub fn text(&self) -> String {
         self.metrics.iter().map(ToString::to_string).collect()
     }

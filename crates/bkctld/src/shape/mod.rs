@@ -1,6 +1,6 @@
-//! The shapes of answers: what a command has to say is one value, which is written as text for a person or as a
-//! JSON document for a program, so that the two cannot disagree. Each command's shape is in the file of its
-//! name. `docs/json.md` describes the documents.
+//! The shapes of answers: the answer of a command is one value, which is written as text for a person or as a
+//! JSON document for a program, so that the two cannot disagree. The shape of each command is in the file of
+//! its name. `docs/json.md` describes the documents.
 
 pub mod archive;
 pub mod check;
@@ -40,19 +40,19 @@ use serde::Serialize;
 /// The version of the shape of all JSON output; it changes when a reader could break.
 const VERSION: u32 = 1;
 
-/// What a command answers.
+/// The answer of a command.
 pub trait Answer: Serialize {
-    /// Writes it for a person, or for a script that cuts columns apart.
+    /// Writes the answer for a person, or for a script that splits columns.
     fn write(&self, page: &mut Page<'_>) -> io::Result<()>;
 }
 
-/// Where an answer is written as text, and how much of it is wanted.
+/// The destination of an answer as text, and its level of detail.
 pub struct Page<'a> {
     /// Standard output.
     pub out: &'a mut dyn Write,
     /// Whether a table begins with the names of its columns.
     pub header: bool,
-    /// Whether more is wanted than usual.
+    /// Whether to print more details.
     pub verbose: bool,
     /// The time, in the server's zone.
     pub now: &'a Zoned,
@@ -64,7 +64,7 @@ impl Page<'_> {
         writeln!(self.out, "{text}")
     }
 
-    /// Writes rows under their header, in columns that are as wide as they must be.
+    /// Writes rows below their header, in columns of the necessary width.
     pub fn table(&mut self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
         let header = self.header.then(|| header.iter().map(|&cell| cell.to_owned()).collect());
         let rows: Vec<Vec<String>> = header.into_iter().chain(rows).collect();
@@ -82,7 +82,7 @@ pub struct Document<'a, T> {
 }
 
 impl<'a, T: Serialize> Document<'a, T> {
-    /// What this command answers.
+    /// The document with the answer of this command.
     pub fn new(command: &'a str, content: T) -> Document<'a, T> {
         Document { version: VERSION, command, content }
     }

@@ -1,4 +1,4 @@
-//! What became of a command that changes something, jail by jail.
+//! The outcome of a command that changes something, for each jail.
 
 use std::fmt::Display;
 
@@ -8,40 +8,40 @@ use serde::Serialize;
 
 use crate::exit::{ErrorFields, Failure};
 
-/// What became of a command on one jail.
+/// The kinds of outcomes for one jail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ended {
-    /// The command did it.
+    /// The command made the change.
     Done,
     /// There was nothing to do.
     Skipped,
-    /// `--dry-run`: the command would do it.
+    /// `--dry-run`: the command would make the change.
     Would,
-    /// The command could not.
+    /// The command failed.
     Failed,
 }
 
-/// What became of a command on one jail, in words for a person and fields for a program.
+/// The outcome of a command for one jail, with a message for a person and fields for a program.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Outcome<D = Nothing> {
-    /// What became of it.
+    /// The kind of the outcome.
     pub outcome: Ended,
-    /// The same in words.
+    /// The message.
     pub message: String,
     /// Why the command could not, as data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorFields>,
-    /// What the command adds for programs; nothing where it failed.
+    /// Additional fields for programs; none if the command failed.
     #[serde(flatten)]
     pub details: Option<D>,
-    /// Shown as a warning rather than as a notice.
+    /// Whether it is shown as a warning rather than as a notice.
     #[serde(skip)]
     pub warns: bool,
 }
 
 impl<D> Outcome<D> {
-    /// Of this sort, in these words, with nothing more for programs.
+    /// An outcome of this kind, with this message and no fields.
     pub fn new(outcome: Ended, message: impl Display) -> Outcome<D> {
         Outcome { outcome, message: message.to_string(), error: None, details: None, warns: false }
     }
@@ -51,12 +51,12 @@ impl<D> Outcome<D> {
         Outcome { error: Some(failure.fields()), ..Outcome::new(Ended::Failed, failure) }
     }
 
-    /// With these fields for programs.
+    /// Adds these fields for programs.
     pub fn with(self, details: D) -> Outcome<D> {
         Outcome { details: Some(details), ..self }
     }
 
-    /// Shown as a warning.
+    /// Turns the outcome into a warning.
     pub fn into_warning(self) -> Outcome<D> {
         Outcome { warns: true, ..self }
     }
@@ -65,14 +65,14 @@ impl<D> Outcome<D> {
 /// The document of a command that changes something.
 #[derive(Serialize, JsonSchema)]
 pub struct Results<D, B = Nothing> {
-    /// One for each jail that the command acted on.
+    /// The results for the jails on which the command acted.
     pub results: Vec<JailResult<D>>,
-    /// What is done for all jails at once.
+    /// The result for all jails together.
     #[serde(flatten)]
     pub beside: B,
 }
 
-/// What became of one jail.
+/// The result for one jail.
 #[derive(Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct JailResult<D> {
@@ -83,6 +83,6 @@ pub struct JailResult<D> {
     pub outcome: Outcome<D>,
 }
 
-/// No more fields.
+/// No additional fields.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Nothing {}

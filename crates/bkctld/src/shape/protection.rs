@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::outcome::{Ended, Outcome};
 
-/// What the commands add to the outcome of a jail.
+/// The additional fields in the outcome of a jail.
 #[derive(Serialize, JsonSchema)]
 pub struct LockableIncs {
     pub incs: Vec<LockableInc>,
@@ -17,14 +17,14 @@ pub struct LockableIncs {
 #[derive(Serialize, JsonSchema)]
 pub struct LockableInc {
     pub inc: IncName,
-    /// What it is now, or would be; null where it is no btrfs snapshot.
+    /// Its state now, or its planned state; null if it is not a btrfs snapshot.
     pub locked: Option<bool>,
     pub changed: bool,
 }
 
-/// What becomes of the incs of one jail.
+/// The outcome for the incs of one jail.
 pub struct Tally {
-    /// What they shall be.
+    /// The intended state.
     locked: bool,
     rehearsal: bool,
     incs: Vec<LockableInc>,
@@ -43,7 +43,7 @@ impl Tally {
         self.incs.push(LockableInc { inc, locked, changed });
     }
 
-    /// What became of them all.
+    /// The outcome for all of them.
     pub fn outcome(self, jail: &JailName) -> Outcome<LockableIncs> {
         let number = |is: fn(&LockableInc) -> bool| self.incs.iter().filter(|inc| is(inc)).count();
         let changed = number(|inc| inc.changed);
@@ -59,20 +59,20 @@ impl Tally {
             parts.push(format!("{done} already: {already}"));
         }
         if no_snapshots > 0 {
-            parts.push(format!("no btrfs snapshots, to which nothing is done: {no_snapshots}"));
+            parts.push(format!("not btrfs snapshots and skipped: {no_snapshots}"));
         }
         if changed > 0 && !self.locked {
-            parts.push("what is changed in an unlocked inc is changed for good".to_owned());
+            parts.push("changes to an unlocked inc are permanent".to_owned());
         }
         if parts.is_empty() {
-            parts.push("its incs were deleted meanwhile".to_owned());
+            parts.push("its incs were deleted in the meantime".to_owned());
         }
         let ended = match (self.rehearsal, changed) {
             (true, _) => Ended::Would,
             (false, 0) => Ended::Skipped,
             (false, _) => Ended::Done,
         };
-        // Neither history without protection nor a lock that is none should pass unseen.
+        // Unprotected history, and a lock without effect, must not go unnoticed.
         let warns = no_snapshots > 0 || (changed > 0 && !self.locked && !self.rehearsal);
         let outcome = Outcome::new(ended, format_args!("jail '{jail}': {}", parts.join("; ")));
         let outcome = outcome.with(LockableIncs { incs: self.incs });

@@ -23,13 +23,13 @@ pub struct ReportedJail {
     pub name: JailName,
     /// `ON` or `OFF`.
     pub status: &'static str,
-    /// Absent where it cannot be read.
+    /// Absent if it cannot be read.
     pub port: Option<Port>,
     pub addresses: Vec<String>,
     pub retention: Retention,
     /// Newest first.
     pub incs: Vec<String>,
-    /// Why something is missing.
+    /// The reasons why facts are missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }

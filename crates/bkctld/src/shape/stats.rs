@@ -15,7 +15,7 @@ const HEADER: [&str; 4] = ["<jail>", "<size>", "<incs>", "<lastconn>"];
 /// With `-v`.
 const MORE: [&str; 3] = ["<incsize>", "<files>", "<walked>"];
 
-/// How much each jail takes on disk, and when its client was last there.
+/// The size of each jail, and the last connection of its client.
 #[derive(Serialize, JsonSchema)]
 pub struct Stats {
     pub jails: Vec<MeasuredJail>,
@@ -27,10 +27,10 @@ pub struct MeasuredJail {
     pub name: JailName,
     pub retention: Retention,
     pub last_connection: Option<Timestamp>,
-    /// None where they could not be measured.
+    /// None if they could not be measured.
     #[serde(flatten)]
     pub sizes: Option<JailSizes>,
-    /// Why something is missing.
+    /// The reasons why sizes are missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }

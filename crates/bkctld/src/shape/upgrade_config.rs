@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What `upgrade-config` adds to the outcome of a jail.
+/// The additional fields of `upgrade-config` in the outcome of a jail.
 #[derive(Serialize, JsonSchema)]
 pub struct Changes {
     /// A sentence for each file that changed.

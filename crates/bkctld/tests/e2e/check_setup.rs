@@ -108,7 +108,7 @@ fn a_jail_whose_memory_nothing_bounds_is_told() {
     let server = Server::on(FsKind::Ext4);
     server.init("a");
     with_host_files(&server, &format!("umount -R -l /sys/fs/cgroup; {BKCTLD} start a")).ok();
-    assert_found(&server, "memory", "OK", "nothing bounds what its sessions take of the server's memory: ");
+    assert_found(&server, "memory", "OK", "nothing limits the memory that its sessions use: ");
     server.bkctld(&["check-setup"]).ok();
 }
 
@@ -186,7 +186,7 @@ fn a_reload_that_failed_is_told_as_long_as_it_matters() {
     let good = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{good}\nNoSuchOption yes\n")).unwrap();
     server.bkctld(&["reload", "a"]).exits(1);
-    assert_found(&server, "reload", "WARNING", "since the last reload failed: ");
+    assert_found(&server, "reload", "WARNING", "because the last reload failed: ");
     server.bkctld(&["check-setup"]).exits(1);
     fs::write(&config, &good).unwrap();
     server.bkctld(&["reload", "a"]).ok();

@@ -26,7 +26,7 @@ fn snapshots_are_locked_and_unlocked_by_jail_by_pattern_and_all_of_them() {
     let writable = || [is_writable(&a[0]), is_writable(&a[1]), is_writable(&ab)];
 
     let ran = server.bkctld(&["inc-unlock", "a"]).ok().warns("jail 'a': incs unlocked: 2");
-    ran.warns("changed for good");
+    ran.warns("are permanent");
     assert_eq!(writable(), [true, true, false]);
     let oldest = a[0].file_name().unwrap().to_str().unwrap();
     server.bkctld(&["-v", "inc-lock", &format!("[a-c]/{oldest}")]).ok().warns("incs locked: 1");
@@ -75,7 +75,7 @@ fn patterns_that_lead_out_of_the_incs_or_match_nothing_change_nothing() {
     let escape = "../jails/a";
     for command in ["inc-lock", "inc-unlock"] {
         for bad in [escape, "..", "/etc", "a/../../jails/*", "", "a/*/data", "a/[", "\x1b[2J/../x"] {
-            server.bkctld(&[command, bad]).refuses(&["is no pattern of incs"]);
+            server.bkctld(&[command, bad]).refuses(&["is not a pattern for incs"]);
         }
         for nothing in ["a/1999-*", "b*", "a/2026"] {
             server.bkctld(&[command, nothing]).refuses(&["no inc matches"]);
@@ -96,7 +96,7 @@ fn what_is_no_snapshot_of_ours_is_left_alone() {
     std::os::unix::fs::symlink(server.jail("a"), dir.join("2020-01-01-00")).unwrap();
     fs::create_dir(dir.join("2020-01-02-00")).unwrap();
     let ran = server.bkctld(&["inc-lock", "a"]).ok();
-    ran.warns("jail 'a': locked already: 1; no btrfs snapshots, to which nothing is done: 1");
+    ran.warns("jail 'a': locked already: 1; not btrfs snapshots and skipped: 1");
     fs::write(server.data("a").join("file"), "not locked").unwrap();
     fs::write(dir.join("2020-01-02-00/file"), "not locked").unwrap();
 }
@@ -107,7 +107,7 @@ fn elsewhere_it_is_said_that_nothing_was_done() {
     server.bkctld(&["init", "a"]).ok();
     let inc = server.take_inc(-1, "a");
     for command in ["inc-lock", "inc-unlock"] {
-        server.bkctld(&[command, "all"]).ok().warns("no btrfs snapshots, to which nothing is done: 1");
+        server.bkctld(&[command, "all"]).ok().warns("not btrfs snapshots and skipped: 1");
     }
     assert!(is_writable(&inc));
 }

@@ -326,7 +326,10 @@ fn an_inc_whose_record_cannot_be_written_stands_and_says_so() {
     server.environment(&mut shell);
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" inc";
     shell.args(["-c", script]).arg(program.get_program());
-    run::run(shell).ok().warns("its record is not kept").warns("how long the incs take is not noted");
+    run::run(shell)
+        .ok()
+        .warns("its record cannot be written")
+        .warns("the duration of this run cannot be recorded");
     assert_eq!(fs::read_to_string(server.only_inc("a").join("data/f")).unwrap(), "x");
 }
 
@@ -339,7 +342,7 @@ fn without_room_for_the_times_there_are_incs_all_the_same() {
         "mount -t tmpfs -o size=64k none {0}; dd if=/dev/zero of={0}/full bs=4k 2>/dev/null || :",
         state.display()
     ));
-    server.bkctld(&["inc"]).ok().warns("how long the incs take is not noted");
+    server.bkctld(&["inc"]).ok().warns("the duration of this run cannot be recorded");
     assert_eq!(server.incs("a").len(), 1);
     sh(&format!("umount {}", state.display()));
 }

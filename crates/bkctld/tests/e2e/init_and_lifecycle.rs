@@ -348,7 +348,7 @@ fn a_static_program_among_the_jails_programs_runs_in_a_session() {
     // A script brings no loader either, and is none.
     write_program(&server.path("script"), "#!/bin/sh\n");
     server.set("JAIL_PROGRAMS", &server.path("script").display().to_string());
-    server.bkctld(&["update", "a"]).refuses(&["/script", "it is no program for Linux (ELF)"]);
+    server.bkctld(&["update", "a"]).refuses(&["/script", "it is not a program for Linux (ELF)"]);
 }
 
 #[apply(as_root)]

@@ -29,7 +29,7 @@ fn remove_says_which_incs_go_before_it_is_answered() {
                     from 2025-01-31-02 to 2026-03-01-02? [Y,n,?] ";
     let mut asked = begin(&server, &["remove", "a"]);
     asked.answers(question, "?\n");
-    asked.answers("n: nothing is done", "n\n");
+    asked.answers("n does nothing", "n\n");
     asked.finish().exits(101);
     server.bkctld(&["-n", "remove", "a"]).ok().says("its 3 incs, from 2025-01-31-02 to 2026-03-01-02,");
     assert!(server.jail("a").is_dir() && server.incs("a").len() == 3);
@@ -245,7 +245,7 @@ fn keys_are_asked_for_where_they_are_to_be_typed() {
     server.bkctld(&["init", "a"]).ok();
     let key = fs::read_to_string(Client::make_key(&server, "a").join("id.pub")).unwrap();
     let mut typed = begin(&server, &["key", "a", "-"]);
-    typed.answers("Ctrl-D on a line of its own ends them", &format!("{key}\u{4}"));
+    typed.answers("Ctrl-D on an empty line", &format!("{key}\u{4}"));
     typed.finish().exits(0).shows("jail 'a' has 1 key now");
     assert_eq!(server.bkctld(&["key", "a"]).ok().out(), key);
     let piped = server.bkctld_reading(key.as_bytes(), &["-v", "key", "a", "-"]).ok();

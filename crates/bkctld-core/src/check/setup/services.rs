@@ -17,7 +17,7 @@ pub(super) fn check(settings: &Settings, jails: &[Jail], parts: &mut Parts) {
         match service::served_by(jail) {
             Ok(Some(ServedBy::Bkctld)) => {}
             Ok(Some(ServedBy::Nspawn | ServedBy::Chroot)) => {
-                let text = "is still served by the original, without the isolation of a session's sandbox";
+                let text = "is still served by the original, without a sandbox for each session";
                 parts.add_of_jail("isolation", Severity::Ok, jail, text);
             }
             Ok(None) if expected == ExpectedState::Off => {}
@@ -111,11 +111,11 @@ fn listener(jail: &Jail, parts: &mut Parts) {
         Err(error) => return parts.add_of_jail("reload", Severity::Unknown, jail, error),
     };
     if let Some(why) = state.error {
-        let text = format!("goes on under its old configuration, since the last reload failed: {why}");
+        let text = format!("still uses its old configuration, because the last reload failed: {why}");
         parts.add_of_jail("reload", Severity::Warning, jail, text);
     }
     if let Some(why) = state.unbounded {
-        let text = format!("nothing bounds what its sessions take of the server's memory: {why}");
+        let text = format!("nothing limits the memory that its sessions use: {why}");
         parts.add_of_jail("memory", Severity::Ok, jail, text);
     }
 }

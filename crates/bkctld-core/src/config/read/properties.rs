@@ -1,4 +1,4 @@
-//! What holds of every configuration.
+//! Properties of every configuration.
 
 use super::*;
 use crate::fuzzing::assert_shown;
@@ -32,7 +32,7 @@ pub(crate) fn hold(bytes: &[u8]) {
     assert_eq!(Configuration::parse(path, &written(&configuration), &env).ok(), Some(without_warnings));
 }
 
-/// A file that says the same.
+/// A file with the same settings.
 fn written(configuration: &Configuration) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
     let Configuration { settings, switches, .. } = configuration;

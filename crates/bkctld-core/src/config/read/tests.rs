@@ -62,29 +62,29 @@ fn derived_defaults_follow_what_they_derive_from_and_yield_to_what_is_said() {
 fn what_is_no_value_is_an_error_with_file_and_line() {
     for (content, expected) in [
         ("\nJAILDIR=$(mktemp)", "2: '$(': commands are not run and nothing is computed"),
-        ("INDEX_DIR=index", "1: INDEX_DIR: 'index' is no absolute path"),
-        ("JAILDIR=backup/jails", "1: JAILDIR: 'backup/jails' is no absolute path"),
-        ("LOGLEVEL=8", "1: LOGLEVEL: '8' is no number from 0 to 7"),
-        ("LOGLEVEL=debug", "1: LOGLEVEL: 'debug' is no number from 0 to 7"),
-        ("#\nWARNING=-1", "2: WARNING: '-1' is no whole number"),
-        ("WARNING=+1", "1: WARNING: '+1' is no whole number"),
-        ("CRITICAL=4294967296", "1: CRITICAL: '4294967296' is no whole number"),
+        ("INDEX_DIR=index", "1: INDEX_DIR: 'index' is not an absolute path"),
+        ("JAILDIR=backup/jails", "1: JAILDIR: 'backup/jails' is not an absolute path"),
+        ("LOGLEVEL=8", "1: LOGLEVEL: '8' is not a number from 0 to 7"),
+        ("LOGLEVEL=debug", "1: LOGLEVEL: 'debug' is not a number from 0 to 7"),
+        ("#\nWARNING=-1", "2: WARNING: '-1' is not a whole number"),
+        ("WARNING=+1", "1: WARNING: '+1' is not a whole number"),
+        ("CRITICAL=4294967296", "1: CRITICAL: '4294967296' is not a whole number"),
         ("DRY_RUN=yes", "1: DRY_RUN: 'yes' is neither 0 nor 1"),
-        ("SERVICE=openrc", "1: SERVICE: 'openrc' is none of auto, systemd, background"),
+        ("SERVICE=openrc", "1: SERVICE: 'openrc' is not one of auto, systemd, background"),
         ("MAX_SESSIONS=0", "1: MAX_SESSIONS: must be at least 1"),
-        ("MAX_PENALTY=long", "1: MAX_PENALTY: 'long' is no whole number"),
-        ("PENALTY_EXEMPT='192.0.2.1 here'", "1: PENALTY_EXEMPT: 'here' is no address or network"),
+        ("MAX_PENALTY=long", "1: MAX_PENALTY: 'long' is not a whole number"),
+        ("PENALTY_EXEMPT='192.0.2.1 here'", "1: PENALTY_EXEMPT: 'here' is not an address or network"),
         (
             "MAX_SESSIONS_PER_SOURCE=9\nMAX_SESSIONS=8",
             "1: MAX_SESSIONS_PER_SOURCE: 9 is more than the 8 sessions of the jail (MAX_SESSIONS)",
         ),
-        ("JAIL_PROGRAMS=\"/bin/tar gzip\"", "1: JAIL_PROGRAMS: 'gzip' is no absolute path"),
-        ("NODE=-oProxyCommand=x", "1: NODE: '-oProxyCommand=x' is no server's name"),
+        ("JAIL_PROGRAMS=\"/bin/tar gzip\"", "1: JAIL_PROGRAMS: 'gzip' is not an absolute path"),
+        ("NODE=-oProxyCommand=x", "1: NODE: '-oProxyCommand=x' is not the name of a server"),
         (
             "CANARY_RELATIVE_FILE=/../x",
-            "1: CANARY_RELATIVE_FILE: '/../x' is no path of a file below the jail",
+            "1: CANARY_RELATIVE_FILE: '/../x' is not a path of a file below the jail",
         ),
-        ("SSHD_CONFIG=/", "1: SSHD_CONFIG: '/' is no path of a file below the jail"),
+        ("SSHD_CONFIG=/", "1: SSHD_CONFIG: '/' is not a path of a file below the jail"),
         ("INCDIR='/a\nb'", "1: INCDIR: a control character"),
     ] {
         assert_eq!(error(content), expected, "{content:?}");
@@ -176,7 +176,7 @@ fn directories_that_are_missing_or_files_are_told() {
     let error = settings.check_dirs().unwrap_err().to_string();
     assert!(error.contains("/jails does not exist (mount the backup partition"), "{error}");
     std::fs::write(&settings.jail_dir, "").unwrap();
-    assert!(settings.check_dirs().unwrap_err().to_string().contains("/jails is no directory"));
+    assert!(settings.check_dirs().unwrap_err().to_string().contains("/jails is not a directory"));
     settings.jail_dir = dir.path().to_path_buf();
     settings.lock_dir = dir.path().join("lock");
     assert!(settings.check_dirs().unwrap().is_empty(), "made without a mounted partition");
@@ -201,7 +201,10 @@ fn a_firewall_is_named_or_follows_from_the_rules_file() {
         error("\nFIREWALL=minifirewall"),
         "2: FIREWALL: minifirewall needs FIREWALL_RULES, the file that it sources"
     );
-    assert_eq!(error("FIREWALL=iptables"), "1: FIREWALL: 'iptables' is none of none, minifirewall, nftables");
+    assert_eq!(
+        error("FIREWALL=iptables"),
+        "1: FIREWALL: 'iptables' is not one of none, minifirewall, nftables"
+    );
 }
 
 #[test]

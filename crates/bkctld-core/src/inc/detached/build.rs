@@ -234,12 +234,12 @@ impl Traversal for Build<'_> {
                 return;
             }
             Halt::Skip(Skip::Vanished) => "vanished or changed its type while it was copied".to_owned(),
-            Halt::Skip(Skip::Leased) => "not copied, since the client holds a lease on it".to_owned(),
-            Halt::Skip(Skip::Twice) => "came up twice, since it was moved meanwhile".to_owned(),
+            Halt::Skip(Skip::Leased) => "not copied, because the client holds a lease on it".to_owned(),
+            Halt::Skip(Skip::Twice) => "found twice, because it was moved in the meantime".to_owned(),
             Halt::Skip(Skip::MountPoint) => {
-                "not copied, since another file system is mounted there".to_owned()
+                "not copied, because another file system is mounted there".to_owned()
             }
-            Halt::Skip(Skip::Unreadable(error)) => format!("not copied, since it cannot be read: {error}"),
+            Halt::Skip(Skip::Unreadable(error)) => format!("not copied, because it cannot be read: {error}"),
         };
         self.warnings.add(|| node.path_of(name), &reason);
     }
@@ -298,12 +298,12 @@ impl Build<'_> {
     /// Notes that a file may have been changing while it was copied, without a sign of it.
     pub(super) fn being_written(&self, node: &Node, name: &CStr) {
         self.warnings
-            .add(|| node.path_of(name), "open for writing while it was copied, so maybe half written");
+            .add(|| node.path_of(name), "open for writing while it was copied, so it may be incomplete");
     }
 
     /// Notes that the inc's file system did not take all attributes.
     pub(super) fn attributes_lost(&self, node: &Node, name: &CStr, error: &io::Error) {
-        self.warnings.add(|| node.path_of(name), &format!("attributes not kept: {error}"));
+        self.warnings.add(|| node.path_of(name), &format!("attributes not copied: {error}"));
     }
 
     fn path_of(&self, node: &Node, name: &CStr) -> PathBuf {
@@ -332,7 +332,7 @@ pub(super) fn explain_shortage(error: Error) -> Error {
         }
         Some(source) if is_shortage(source) => (
             "the machine ran short while the copy was made",
-            "raise the limit of open files (ulimit -n, fs.file-max) or the memory, and make it again",
+            "raise the limit of open files (ulimit -n, fs.file-max) or the memory, and try again",
         ),
         _ => return error,
     };

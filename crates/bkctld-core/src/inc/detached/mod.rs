@@ -105,8 +105,7 @@ pub(super) fn build(
     let (writer, top_block, mut built) = build.run(Trees { live, new, previous }, threads)?;
     if let Some(error) = &built.no_leases {
         built.warnings.push(format!(
-            "the kernel does not tell of every file whether it is being written to ({error}); those files are \
-             copied again by the next inc; fs.leases-enable must be 1, and bkctld must have CAP_LEASE"
+            "the kernel cannot tell for every file whether it is being written to ({error}), so the next inc copies those files again: set fs.leases-enable to 1, and give bkctld CAP_LEASE"
         ));
     }
     writer

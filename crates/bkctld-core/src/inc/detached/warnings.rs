@@ -50,13 +50,12 @@ impl Warnings {
         let Inner { mut kept, omitted, moved, moved_more } =
             self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         if omitted > 0 {
-            kept.push(format!("and {omitted} more of the kind"));
+            kept.push(format!("and {omitted} more of this kind"));
         }
         if !moved.is_empty() {
             let more = if moved_more > 0 { format!(" and {moved_more} more") } else { String::new() };
             kept.push(format!(
-                "directories changed while they were copied, so what was moved meanwhile may be missing or \
-                 there twice: {}{more}",
+                "directories changed while they were copied, so files that were moved may be missing or there twice: {}{more}",
                 moved.join(", ")
             ));
         }

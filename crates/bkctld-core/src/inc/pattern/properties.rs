@@ -1,4 +1,4 @@
-//! What holds of every name, of what an administrator or a directory has given as one.
+//! Properties of every name and every pattern.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -62,34 +62,34 @@ fn options_comments_and_blanks_are_allowed() {
 #[test]
 fn what_sshd_would_skip_is_refused_with_its_line() {
     for (content, expected) in [
-        (String::new(), "/keys has no public key in it"),
-        ("# only\n".to_owned(), "/keys has no public key in it"),
-        ("garbage".to_owned(), "/keys:1: 'garbage' is no public key"),
-        (format!("{ED25519}\nmore garbage"), "/keys:2: 'garbage' is no type of public key"),
+        (String::new(), "/keys has it has no public key"),
+        ("# only\n".to_owned(), "/keys has it has no public key"),
+        ("garbage".to_owned(), "/keys:1: 'garbage' is not a public key"),
+        (format!("{ED25519}\nmore garbage"), "/keys:2: 'garbage' is not a type of public key"),
         (format!("ssh-dss{}", &ED25519[11..]), "/keys:1: a DSA key"),
         (format!("ssh-ed25519-cert-v01@openssh.com{}", &ED25519[11..]), "/keys:1: a certificate"),
         (format!("ssh-rsa{}", &ED25519[11..]), "/keys:1: the ssh-rsa key is damaged"),
         (ED25519[..70].to_owned(), "/keys:1: the ssh-ed25519 key is damaged"),
         (format!("{ED25519}AAAA"), "/keys:1: the ssh-ed25519 key is damaged"),
-        (format!("x {ED25519}"), "/keys:1: sshd knows no option 'x'"),
+        (format!("x {ED25519}"), "/keys:1: sshd has no option 'x'"),
         (format!("from=10.0.0.1 {ED25519}"), "/keys:1: option 'from' needs a value in double quotes"),
         (format!("pty, {ED25519}"), "/keys:1: a ',' ends the options"),
         (format!("pty=\"x\" {ED25519}"), "/keys:1: option 'pty' is followed"),
         (format!("command=\"x {ED25519}"), "/keys:1: a quote in the options is never closed"),
         ("---- BEGIN SSH2 PUBLIC KEY ----\n".to_owned(), "ssh-keygen -i"),
-        (format!("{ED25519} a\u{1b}[31m"), "/keys:1: no text"),
+        (format!("{ED25519} a\u{1b}[31m"), "/keys:1: not text"),
     ] {
         let found = error(content.as_bytes());
         assert!(found.contains(expected), "{content:?}: {found}");
     }
-    assert!(error(b"\x7fELF\x02\x01\0\xff").contains("/keys:1: no text"));
+    assert!(error(b"\x7fELF\x02\x01\0\xff").contains("/keys:1: not text"));
     assert!(error(&vec![b'#'; (SMALL_FILE_LIMIT + 1) as usize]).contains("larger than 1024 KiB"));
 }
 
 #[test]
 fn a_private_key_is_refused_before_it_lands_on_the_server() {
     let (private, public) = generate("ed25519", "256");
-    assert!(error(private.as_bytes()).contains("a private key: it stays on the client"));
+    assert!(error(private.as_bytes()).contains("a private key, which must stay on the client"));
     assert!(error(format!("{public}{private}").as_bytes()).contains("/keys:2: a private key"));
     assert!(error(b"PuTTY-User-Key-File-3: ssh-ed25519").contains("a private key"));
     let (_, short) = generate("rsa", "1024");

@@ -41,7 +41,7 @@ fn the_port_is_read_as_sshd_reads_it_and_changed_in_its_place() {
 #[test]
 fn a_line_that_sshd_would_refuse_is_an_error_with_its_number() {
     for (content, expected) in [
-        ("\nPort ssh\n", "/j/sshd_config:2: 'ssh' is no port"),
+        ("\nPort ssh\n", "/j/sshd_config:2: 'ssh' is not a port"),
         ("Port\n", "/j/sshd_config:1: 'port' without a value"),
         ("Port \"22\n", "/j/sshd_config:1: a quote is never closed"),
         ("Port # 22\n", "/j/sshd_config:1: 'port' without a value"),
@@ -52,8 +52,8 @@ fn a_line_that_sshd_would_refuse_is_an_error_with_its_number() {
         ("Port 22\n", "has no 'AllowUsers' line"),
         ("Match all\nAllowUsers root@::1\n", "has no 'AllowUsers' line"),
         ("AllowUsers backup\n", "no root@ADDRESS"),
-        ("AllowUsers root@10.0.0.300\n", "sshd_config:1: '10.0.0.300' is no address"),
-        ("AllowUsers root@10.0.0.*\n", "sshd_config:1: '10.0.0.*' is no address"),
+        ("AllowUsers root@10.0.0.300\n", "sshd_config:1: '10.0.0.300' is not an address"),
+        ("AllowUsers root@10.0.0.*\n", "sshd_config:1: '10.0.0.*' is not an address"),
     ] {
         let error = config(content).allowed_addresses().unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -13,7 +13,7 @@ impl Old {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::on_partition(&dir.path().join("backup"));
         settings.data_dir = dir.path().join("data");
-        // As much of a runtime as a jail's layout asks for.
+        // The parts of a runtime that a jail's layout needs.
         let runtime = settings.data_dir.join("runtime/current");
         fs::create_dir_all(runtime.join("usr/bin")).unwrap();
         symlink("usr/bin", runtime.join("bin")).unwrap();
@@ -47,7 +47,7 @@ impl Old {
         self.jail().dir().join(below)
     }
 
-    /// Every name in the jail, with what would be lost by a copy: the inodes of the files.
+    /// Every name in the jail, with the inodes of the files, which a copy would change.
     fn all(&self) -> Vec<(PathBuf, Option<u64>)> {
         let mut all = Vec::new();
         let mut left = vec![self.jail().dir().to_path_buf()];

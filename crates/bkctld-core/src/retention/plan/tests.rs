@@ -73,7 +73,7 @@ fn a_rule_without_a_date_today_keeps_everything_this_time() {
     assert_eq!(
         shown(&plan),
         [
-            "keep 2020-01-01-00 kept: +%Y-%m-31.-1month (line 1) names no date that exists today",
+            "keep 2020-01-01-00 kept: +%Y-%m-31.-1month (line 1) has no valid date today",
             "keep 2026-02-03-00 kept by +%Y-%m-%d.-0day (line 2)",
         ]
     );
@@ -85,7 +85,7 @@ fn an_empty_policy_that_was_insisted_on_deletes_everything() {
     let incs = incs(&["2026-02-03-00", "2020-01-01-00"]);
     let plan = Plan::without_rules(&incs);
     assert_eq!(plan.deleted().collect::<Vec<_>>(), [incs[1], incs[0]]);
-    assert_eq!(shown(&plan)[0], "delete 2020-01-01-00 the policy has no rule");
+    assert_eq!(shown(&plan)[0], "delete 2020-01-01-00 the policy has no rules");
 }
 
 /// Makes one inc each morning and then runs `rm`, for this many days; returns the incs that exist on each

@@ -51,29 +51,29 @@ fn a_line_that_is_no_rule_tells_why() {
     for (text, reason) in [
         ("+%Y-%m-%d.2day", "'2day' does not go back"),
         ("+%Y-%m-%d.+1day", "'+1day' does not go back"),
-        ("+%H.-1day", "%H is no part of a date"),
-        ("%Y", "begins with '+'"),
-        ("%Y-%m-%d.-1day", "begins with '+'"),
-        ("+%Y-%m-%d.-1fortnight", "'fortnight' is none of"),
-        ("+%Y-%m-%d", "no '.'"),
-        ("+%Y-%m-%d-1day", "no '.'"),
-        ("+%Y.-1day", "gives no date"),
-        ("+.-1day", "gives no date"),
-        ("+%d-%m-%Y.-1day", "gives no date"),
-        ("+%Y-02-30.-1day", "gives no date"),
-        ("+%Y-%m-%d %d.-1day", "gives no date"),
-        ("+%Y.%m.%d.-1day", "gives no date"),
-        ("+%", "no '.'"),
+        ("+%H.-1day", "%H is not part of a date"),
+        ("%Y", "begin with '+'"),
+        ("%Y-%m-%d.-1day", "begin with '+'"),
+        ("+%Y-%m-%d.-1fortnight", "'fortnight' is not one of"),
+        ("+%Y-%m-%d", "a '.' must follow"),
+        ("+%Y-%m-%d-1day", "a '.' must follow"),
+        ("+%Y.-1day", "does not give a date"),
+        ("+.-1day", "does not give a date"),
+        ("+%d-%m-%Y.-1day", "does not give a date"),
+        ("+%Y-02-30.-1day", "does not give a date"),
+        ("+%Y-%m-%d %d.-1day", "does not give a date"),
+        ("+%Y.%m.%d.-1day", "does not give a date"),
+        ("+%", "a '.' must follow"),
         ("+%.-1day", "at the end of the pattern"),
-        ("+%-F.-1day", "%F is no part"),
+        ("+%-F.-1day", "%F is not part"),
         ("+%Y-%m-%d.", "'' does not go back"),
         ("+%Y-%m-%d.-day", "no number"),
-        ("+%Y-%m-%d.-1", "'' is none of"),
-        ("+%Y-%m-%d.-1day ago", "'day ago' is none of"),
-        ("+%Y-%m-%d.-1day # yesterday", "is none of"),
+        ("+%Y-%m-%d.-1", "'' is not one of"),
+        ("+%Y-%m-%d.-1day ago", "'day ago' is not one of"),
+        ("+%Y-%m-%d.-1day # yesterday", "is not one of"),
         ("+%Y-%m-%d.-1001year", "more than a thousand years"),
         ("+%Y-%m-%d.-99999999999day", "more than a thousand years"),
-        ("+%Y-%m-%d.-1d\u{1b}[m", "'d\\u{1b}[m' is none of"),
+        ("+%Y-%m-%d.-1d\u{1b}[m", "'d\\u{1b}[m' is not one of"),
     ] {
         let found = Rule::parse(1, text).expect_err(text);
         assert!(found.contains(reason), "{text:?}: {found}");
@@ -89,9 +89,9 @@ fn each_bad_line_is_named_and_comments_are_nothing() {
     assert_eq!(
         shown,
         [
-            "/c/j:5: %H is no part of a date: use %Y, %m and %d",
+            "/c/j:5: %H is not part of a date: use %Y, %m and %d",
             "/c/j:6: not UTF-8",
-            "/c/j:8: a rule begins with '+', as +%Y-%m-%d.-2day does",
+            "/c/j:8: a rule must begin with '+', for example +%Y-%m-%d.-2day",
         ]
     );
 }
@@ -261,7 +261,7 @@ fn a_pattern_too_long_for_a_date_is_not_tried_on_every_day_of_two_years() {
     let took = |pieces: usize| {
         let text = format!("+{}.-1day", "%Y".repeat(pieces));
         crate::fuzzing::processor_time(|| {
-            assert!(Rule::parse(1, &text).unwrap_err().contains("gives no date"));
+            assert!(Rule::parse(1, &text).unwrap_err().contains("does not give a date"));
         })
     };
     let short = (0..5).map(|_| took(20)).min().unwrap();

@@ -15,11 +15,11 @@ use crate::{file, systemctl, text};
 const SETTINGS_DIR: &str = "/etc/systemd/nspawn";
 const MACHINES_DIR: &str = "/var/lib/machines";
 
-/// Where the original put the jails in the settings of their containers, whatever `JAILDIR` was.
+/// The directory of the jails in the settings of the original's containers, whatever `JAILDIR` was.
 const JAILS_IN_SETTINGS: &str = "/backup/jails";
 
-/// What the original has left outside of a jail, for its container. A machine of the same name that
-/// is somebody else's is not among it.
+/// The files that the original has left outside a jail, for its container. An unrelated machine of the same
+/// name is not included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
     /// `/etc/systemd/nspawn/J.nspawn`.
@@ -52,10 +52,10 @@ impl Leftovers {
         self.settings.iter().chain(&self.link).map(PathBuf::as_path)
     }
 
-    /// Deletes it. The link goes last: by it the rest is known to be the jail's.
+    /// Deletes the files. The link is deleted last, because it shows that the others belong to the jail.
     fn delete(&self) -> Result<()> {
         for path in self.paths() {
-            // Of a link this deletes the link.
+            // If the path is a link, this deletes the link itself.
             match fs::remove_file(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 deleted => deleted.context("cannot delete", path)?,
@@ -65,11 +65,11 @@ impl Leftovers {
     }
 }
 
-/// Whether this is a link that leads to the directory, or would if that were there.
+/// Whether this is a link to the directory, even if the directory does not exist.
 fn leads_to(link: &Path, dir: &Path) -> Result<bool> {
     let target = match fs::read_link(link) {
         Ok(target) => target,
-        // EINVAL: there is something, and it is no link.
+        // EINVAL: the path exists and is not a link.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
             return Ok(false);
         }
@@ -115,8 +115,7 @@ pub fn stop(jail: &Jail) -> Result<()> {
     forget_failure(&unit)
 }
 
-/// systemd remembers a container whose init was killed as a failed unit. Not to find it among those
-/// is what is wanted.
+/// systemd remembers a container whose init was killed as a failed unit. It is fine if there is no such unit.
 fn forget_failure(unit: &str) -> Result<()> {
     systemctl::output(["reset-failed", unit]).map(|_| ())
 }
@@ -126,11 +125,11 @@ pub fn start(jail: &Jail) -> Result<()> {
     systemctl::run(["start", &unit(jail)])
 }
 
-/// Has the container's sshd read its configuration again, as the original did; sessions go on.
+/// Lets the container's sshd read its configuration again, as the original did; sessions continue.
 pub fn reload(jail: &Jail) -> Result<()> {
     let main = systemctl::property(&unit(jail), "MainPID")?;
     let init = main.parse().ok().and_then(Pid::from_raw).and_then(|nspawn| children(nspawn).next());
-    // What a session has left behind is a child of process 1, too, and younger.
+    // A leftover process of a session is also a child of process 1, but younger.
     let sshd = init.and_then(|init| children(init).find(|child| is_sshd(*child)));
     let Some(sshd) = sshd else {
         return Err(Error::service(format!("the sshd of {} is not found", unit(jail)))
@@ -139,8 +138,8 @@ pub fn reload(jail: &Jail) -> Result<()> {
     kill_process(sshd, Signal::HUP).context("cannot signal", "sshd")
 }
 
-/// The oldest first. nspawn's child is the container's process 1, whose child is the sshd that
-/// listens; sessions are the children of that one.
+/// The oldest child first. nspawn's child is the container's process 1, whose child is the listening sshd;
+/// sessions are the children of that one.
 fn children(pid: Pid) -> impl Iterator<Item = Pid> {
     let pid = pid.as_raw_nonzero();
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -153,11 +152,11 @@ fn is_sshd(pid: Pid) -> bool {
     fs::read(format!("/proc/{}/comm", pid.as_raw_nonzero())).is_ok_and(|comm| comm == b"sshd\n")
 }
 
-/// Has the server's init know nothing of the container any more, and deletes what the original left
-/// outside of the jail; nothing in the jail is touched. Returns what was there.
+/// Disables the container's unit and deletes the original's files outside the jail; nothing in the jail is
+/// touched. Returns the deleted files.
 ///
 /// # Errors
-/// Where the container runs: stop it first.
+/// A running container must be stopped first.
 pub fn clear(jail: &Jail) -> Result<Leftovers> {
     let leftovers = Leftovers::find(jail)?;
     if leftovers.is_empty() {
@@ -243,7 +242,7 @@ mod tests {
         assert_eq!(machine.found(), (true, false));
         symlink(machine.jail.rootfs(), machine.link()).unwrap();
         assert_eq!(machine.found(), (true, true));
-        // By another way to the same place, and to the place of a jail that is gone.
+        // By another path to the same directory, and to the directory of a removed jail.
         fs::remove_file(machine.link()).unwrap();
         symlink(machine.dir.path().join("backup/jails/../jails/web/rootfs"), machine.link()).unwrap();
         assert_eq!(machine.found(), (true, true));

@@ -109,7 +109,7 @@ fn next_expiry(expiry: &Expiry) -> String {
     match expiry {
         Expiry::Unknown => "unknown".to_owned(),
         Expiry::NoPolicy => "deletes nothing: there is no policy".to_owned(),
-        Expiry::NoRule => "deletes nothing: the policy has no rule".to_owned(),
+        Expiry::NoRule => "deletes nothing: the policy has no rules".to_owned(),
         Expiry::BadLine(line) => format!("deletes nothing: {line}"),
         Expiry::Deletes(incs) if incs.is_empty() => "deletes nothing".to_owned(),
         Expiry::Deletes(incs) => {

@@ -20,7 +20,7 @@ use super::{Answer, Page, table};
 const WIDTHS: [usize; 4] = [30, 10, 10, 25];
 const HEADER: [&str; 5] = ["JAIL NAME", "STATUS", "PORT", "RETENTION (DAY/MONTH)", "IP"];
 
-/// What the jails are like at this moment.
+/// The present state of the jails.
 #[derive(Serialize, JsonSchema)]
 pub struct Statuses {
     pub jails: Vec<Status>,
@@ -34,18 +34,18 @@ pub struct Status {
     pub status: &'static str,
     pub served_by: Option<ServedBy>,
     pub format: String,
-    /// None where it cannot be read.
+    /// None if it cannot be read.
     pub port: Option<Port>,
     pub retention: Retention,
     pub addresses: Vec<String>,
     pub isolation: Isolation,
-    /// Not looked for where a table is wanted.
+    /// Not determined for a table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Sessions>,
-    /// Why something is missing.
+    /// The reasons why facts are missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
-    /// What a person wants to know of this jail, too.
+    /// Further details for a person.
     #[serde(skip)]
     pub details: Option<Details>,
 }
@@ -58,7 +58,7 @@ pub struct Sessions {
     pub without_login: Option<WithoutLogin>,
 }
 
-/// A table; of a jail with details, these.
+/// Writes a table, or the details of a jail that has them.
 impl Answer for Statuses {
     fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
         if let [status @ Status { details: Some(details), .. }] = self.jails.as_slice() {
@@ -75,8 +75,8 @@ impl Status {
     fn row(&self) -> String {
         let port = self.port.map_or_else(|| "-".to_owned(), |port| port.to_string());
         let mut addresses = self.addresses.join(",");
-        // After the last column, where it cannot move any other: this jail is kept apart less
-        // strictly than the rest, and the administrator should be reminded.
+        // After the last column, so that it moves no other: this jail is isolated less strictly than the
+        // others, and the administrator should be reminded.
         if self.isolation == Isolation::Compat {
             addresses.push_str(" ISOLATION=compat");
         }

@@ -117,5 +117,5 @@ fn incs_are_told_by_their_number_and_span_and_what_goes_by_name() {
     let (incs, goes) = told(&names[..1], Expiry::Deletes(Vec::new()));
     assert_eq!((incs.as_str(), goes.as_str()), ("1: 2026-01-10-02", "deletes nothing"));
     let (incs, goes) = told(&[], Expiry::NoRule);
-    assert_eq!((incs.as_str(), goes.as_str()), ("none", "deletes nothing: the policy has no rule"));
+    assert_eq!((incs.as_str(), goes.as_str()), ("none", "deletes nothing: the policy has no rules"));
 }
