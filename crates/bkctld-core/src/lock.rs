@@ -143,7 +143,7 @@ fn split(path: &Path) -> Result<(&Path, &OsStr)> {
 /// others could still write to the directory.
 fn checked(opened: Result<OwnedFd, Errno>, path: &Path) -> Result<File> {
     let planted = |what: &str| {
-        Error::untrusted(path, format_args!("is {what}, and no lock of root's")).with_hint("delete it")
+        Error::untrusted(path, format_args!("is {what}, not a lock file of root")).with_hint("delete it")
     };
     let fd = match opened {
         Err(Errno::LOOP) => return Err(planted("a link")),

@@ -161,7 +161,7 @@ impl Archive {
     fn undo(&self, settings: &Settings, saved: SavedService, error: Error) -> Error {
         let name = self.jail.name();
         if !self.jail.exists() {
-            return error.also(format!("'bkctld archive {name}' again finishes it"));
+            return error.also(format!("run 'bkctld archive {name}' again to finish"));
         }
         match service::restore(settings, &self.jail, saved) {
             Ok(()) => error,

@@ -214,7 +214,7 @@ fn must_move(from: &Path, to: &Path) -> Result<bool> {
         // A program has recreated it after the move.
         (Some(Content::Nothing), Some(Content::Something)) => Ok(false),
         (Some(Content::Something), Some(Content::Something)) => {
-            let message = format!("{} and {} are both there", text::path(from), text::path(to));
+            let message = format!("{} and {} both exist", text::path(from), text::path(to));
             Err(Error::refused(message).with_hint("move one of them away"))
         }
     }

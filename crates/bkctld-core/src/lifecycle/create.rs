@@ -56,7 +56,7 @@ pub fn run(settings: &Settings, name: &JailName, watch: &dyn Watch) -> Result<Po
         file::make_private_dir(missing, 0o700)?;
     }
     if let Some(unfinished) = unfinished(settings)?.into_iter().find(|one| one.jail == *jail.name()) {
-        return Err(Error::refused(format!("what is left of a jail '{}' is still to be moved", jail.name()))
+        return Err(Error::refused(format!("an interrupted command left parts of a jail '{}'", jail.name()))
             .with_hint(format!("run '{}' again first", unfinished.command)));
     }
     let store = RuntimeStore::ready(settings)?;

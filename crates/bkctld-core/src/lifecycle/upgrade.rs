@@ -132,7 +132,7 @@ fn refuse_another(old: &Path, new: &Path) -> Result<()> {
     }
     Err(Error::refused(format!("{} and {} differ; the latter is in use", text::path(old), text::path(new)))
         .at(old)
-        .with_hint("delete the one that is not meant"))
+        .with_hint("delete the wrong one"))
 }
 
 /// A hard link instead of a rename, so that there is always a policy; and not a copy, because checks use the

@@ -72,7 +72,7 @@ fn parse(answer: &[String], version: &str) -> Result<NodeState> {
         return Err(Error::node(message).with_hint("install the same version on both"));
     }
     let [jail_dir, conf_dir, firewall, status] = rest else {
-        return Err(Error::node("'bkctld status' fails there").with_hint("see what it says"));
+        return Err(Error::node("'bkctld status' fails there").with_hint("run it by hand to see why"));
     };
     for dir in [jail_dir, conf_dir] {
         if !dir.starts_with('/') {

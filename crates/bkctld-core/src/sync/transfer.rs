@@ -185,9 +185,8 @@ fn failed(words: &[u8]) -> Error {
     let full = words.lines().find(|line| line.contains("No space left on device"));
     let shown = text::printable(full.unwrap_or(first).trim().as_bytes()).into_owned();
     match full {
-        Some(_) => {
-            Error::no_space(format!("it is full: {shown}")).with_hint("make room there and run sync again")
-        }
+        Some(_) => Error::no_space(format!("its disk is full: {shown}"))
+            .with_hint("free space there and run sync again"),
         None => Error::node(shown),
     }
 }
@@ -254,7 +253,8 @@ mod tests {
         let words = b"rsync: [receiver] mkstemp \"/b/.x\" failed: No space left on device (28)\nrsync error: code 23\n";
         let error = failed(words).to_string();
         assert!(
-            error.starts_with("it is full: ") && error.ends_with("(make room there and run sync again)"),
+            error.starts_with("its disk is full: ")
+                && error.ends_with("(free space there and run sync again)"),
             "{error}"
         );
         assert_eq!(failed(b"\nrsync: what\nrsync error: 23\n").to_string(), "rsync: what");

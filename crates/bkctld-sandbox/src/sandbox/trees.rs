@@ -84,7 +84,7 @@ fn update(jail: &Jail) -> String {
 fn missing(jail: &Jail, path: &Path, error: Errno) -> Error {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => {
-            Error::bad_file(path, "is missing or no directory").with_hint(update(jail))
+            Error::bad_file(path, "is missing or not a directory").with_hint(update(jail))
         }
         error => Error::io("cannot open", path, error),
     }

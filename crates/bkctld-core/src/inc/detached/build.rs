@@ -142,9 +142,8 @@ impl Traversal for Build<'_> {
             }
         };
         if parent.depth() >= MAX_DEPTH {
-            let message = format!(
-                "the jail has directories more than {MAX_DEPTH} levels deep, of which no copy is made"
-            );
+            let message =
+                format!("the jail has directories more than {MAX_DEPTH} levels deep, which cannot be copied");
             return Err(Halt::Fatal(Error::refused(message).with_hint("remove them from its data")));
         }
         let above = self.handles(parent)?;
@@ -328,13 +327,13 @@ impl Tally {
 pub(super) fn explain_shortage(error: Error) -> Error {
     let (what, hint) = match error.io_error() {
         _ if error.kind() == ErrorKind::NoSpace => {
-            ("the disk became full while the copy was made", "make room or delete incs")
+            ("the disk became full during the copy", "free space or delete incs")
         }
         Some(source) if is_shortage(source) => (
-            "the machine ran short while the copy was made",
+            "the machine ran out of resources during the copy",
             "raise the limit of open files (ulimit -n, fs.file-max) or the memory, and try again",
         ),
         _ => return error,
     };
-    error.wrap(what).also("what was made of it is removed").with_hint(hint)
+    error.wrap(what).also("the incomplete copy is removed").with_hint(hint)
 }

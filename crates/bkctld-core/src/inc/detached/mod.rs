@@ -85,7 +85,7 @@ pub(super) fn build(
             progress.expect(names);
             if let Room::Missing { needed, free } = room {
                 return Err(no_room("inc", inc_dir, (needed, free))
-                    .also("all files must be copied, since no earlier inc can be shared with"));
+                    .also("no earlier inc has files to share, so every file is copied"));
             }
         }
     }

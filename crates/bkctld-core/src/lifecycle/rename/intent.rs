@@ -50,9 +50,9 @@ impl Intent {
             Ok(intent) => Ok(Some(intent)),
             // The run was interrupted while it wrote this, before anything else.
             Err(_) if from.exists() => Ok(None),
-            Err(error) => Err(Error::bad_file(&path, "does not say what was to be renamed")
+            Err(error) => Err(Error::bad_file(&path, "cannot be read, so the interrupted rename is unknown")
                 .because(error)
-                .with_hint("look at the jails and delete it")),
+                .with_hint("check the jails and delete the file")),
         }
     }
 

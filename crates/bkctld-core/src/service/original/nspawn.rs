@@ -133,7 +133,7 @@ pub fn reload(jail: &Jail) -> Result<()> {
     let sshd = init.and_then(|init| children(init).find(|child| is_sshd(*child)));
     let Some(sshd) = sshd else {
         return Err(Error::service(format!("the sshd of {} is not found", unit(jail)))
-            .with_hint(format!("'bkctld restart {}' takes the jail over", jail.name())));
+            .with_hint(format!("'bkctld restart {}' takes it over", jail.name())));
     };
     kill_process(sshd, Signal::HUP).context("cannot signal", "sshd")
 }
