@@ -19,7 +19,9 @@ use crate::{cgroup, host};
 
 const RUN: &str = "BKCTLD_MACHINES_RUN";
 /// Where the kernel's pattern for core files is: one for all containers.
-pub const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
+const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
+/// Where a run keeps the pattern that it has replaced.
+const BEFORE: &str = "core_pattern";
 
 /// Whether this process is the one that runs the tests.
 pub fn is_confined() -> bool {
@@ -40,6 +42,20 @@ fn control_group_of(run: &Path) -> String {
     format!("bkctld-machines.{}", run.file_name().unwrap().display())
 }
 
+/// Sets the kernel's pattern for core files to one that names a program of this run, and keeps the one before.
+pub fn set_core_pattern(pattern: &str) {
+    fs::copy(CORE_PATTERN, run_directory().join(BEFORE)).unwrap();
+    fs::write(CORE_PATTERN, pattern).unwrap();
+}
+
+/// Restores the pattern if it is the run's: that of another run is for that one to restore.
+pub fn restore_core_pattern(run: &Path) {
+    let is_ours = fs::read_to_string(CORE_PATTERN).is_ok_and(|now| now.contains(&*run.to_string_lossy()));
+    if is_ours && let Ok(before) = fs::read(run.join(BEFORE)) {
+        drop(fs::write(CORE_PATTERN, before));
+    }
+}
+
 /// Runs the tests, and cleans up after them.
 pub fn run_again_confined() -> ExitCode {
     if !geteuid().is_root() {
@@ -50,7 +66,6 @@ pub fn run_again_confined() -> ExitCode {
     let run = tempfile::Builder::new().prefix("run.").tempdir_in(host::cache()).unwrap().keep();
     let lock = File::create(run.join("lock")).unwrap();
     lock.lock().unwrap();
-    fs::copy(CORE_PATTERN, run.join("core_pattern")).unwrap();
     let status = start(&run).and_then(wait_or_end);
     clean_up(&run);
     match status {
@@ -108,10 +123,7 @@ fn clean_up_after_killed_runs() {
 
 fn clean_up(run: &Path) {
     cgroup::remove(&control_group_of(run));
-    let before = fs::read(run.join("core_pattern")).unwrap_or_default();
-    if !before.is_empty() && fs::read(CORE_PATTERN).is_ok_and(|now| now != before) {
-        drop(fs::write(CORE_PATTERN, before));
-    }
+    restore_core_pattern(run);
     // Ended processes may still let go of their files.
     for _ in 0..50 {
         if fs::remove_dir_all(run).is_ok() || !run.exists() {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use crate::confine::{self, CORE_PATTERN};
+use crate::confine;
 use crate::host;
 use crate::machine::Machine;
 use crate::run::within;
@@ -18,7 +18,6 @@ struct Handler {
     /// Held by whoever has changed the pattern.
     _lock: File,
     directory: PathBuf,
-    before: Vec<u8>,
 }
 
 impl Handler {
@@ -27,8 +26,7 @@ impl Handler {
         lock.lock().unwrap();
         let directory = confine::run_directory().join("core");
         fs::create_dir_all(&directory).unwrap();
-        let before = fs::read(CORE_PATTERN).unwrap();
-        let handler = Handler { _lock: lock, directory, before };
+        let handler = Handler { _lock: lock, directory };
         handler.write(machine);
         // The arguments that this version of systemd-coredump takes, after its own name and the process.
         let settings = fs::read_to_string(machine.tree().join("usr/lib/sysctl.d/50-coredump.conf")).unwrap();
@@ -38,7 +36,7 @@ impl Handler {
             .expect("a pattern")
             .1;
         let program = handler.directory.join("handler");
-        fs::write(CORE_PATTERN, format!("|{} %P {arguments}", program.display())).unwrap();
+        confine::set_core_pattern(&format!("|{} %P {arguments}", program.display()));
         handler
     }
 
@@ -79,8 +77,7 @@ impl Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        // If this fails, the end of the run does it.
-        let _ = fs::write(CORE_PATTERN, &self.before);
+        confine::restore_core_pattern(&confine::run_directory());
     }
 }
 
