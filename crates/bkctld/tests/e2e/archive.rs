@@ -37,7 +37,7 @@ fn an_archived_jail_is_out_of_service_and_its_incs_go_on_expiring(fs: FsKind) {
     let before = Digest::of(&server.jail("a"));
     server.bkctld(&["-n", "archive", "a"]).ok().says("would archive jail 'a' to");
     let ran = server.bkctld_reading(b"?\nno\n", &["archive", "a"]).exits(101);
-    ran.warns("Are you sure you want to archive jail 'a'? [Y,n,?]").warns("moved to the archive");
+    ran.warns("Are you sure you want to archive jail 'a'? [Y,n,?]").warns("moves its data to the archive");
     server.bkctld(&["is-on", "a"]).ok();
     let json = server.bkctld_reading(b"y\n", &["--json", "archive", "a"]).ok().json();
     assert_eq!(
