@@ -36,10 +36,10 @@ fn the_picture_in_the_documentation_is_that_of_the_code() {
         .map(|line| format!("    {line}").trim_end().to_owned() + "\n")
         .collect::<String>();
     let now = format!("{before}{}\n\n{drawn}\n{}{after}", picture::BEGIN, picture::END);
-    if std::env::var_os("BKCTLD_DRAW").is_some() {
+    if std::env::var_os("BKCTLD_WRITE").is_some() {
         fs::write(&file, &now).unwrap();
     }
-    assert!(text == now, "draw it again: BKCTLD_DRAW=1 cargo test -p structure, and look at the difference");
+    assert!(text == now, "draw it again: BKCTLD_WRITE=1 cargo test -p structure, and look at the difference");
 }
 
 #[test]

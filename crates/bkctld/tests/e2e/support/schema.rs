@@ -1,6 +1,6 @@
 //! Holds documents against `docs/json.schema.json`. It knows the part of JSON Schema that ours uses and stops at
 //! any other word, so that nothing passes because it was not understood. (The crates that know all of it bring
-//! fifty others.) More strictly than JSON Schema it demands that the schema has each field of a document.
+//! many others.) More strictly than JSON Schema it demands that the schema has each field of a document.
 
 use std::collections::BTreeSet;
 use std::path::Path;
