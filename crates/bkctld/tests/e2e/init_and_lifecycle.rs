@@ -185,7 +185,7 @@ fn all_leaves_out_the_jails_that_are_to_be_off() {
 
     let dry = server.bkctld(&["-n", "start", "all"]).ok().says("would start jail 'a'");
     assert!(!dry.out().contains("'b'"), "{}", dry.told());
-    let ran = server.bkctld(&["-v", "start", "all"]).ok().warns("jail 'b' is left as it is");
+    let ran = server.bkctld(&["-v", "start", "all"]).ok().warns("jail 'b' is left alone");
     assert!(ran.err().contains("EXPECTED_STATE=OFF"), "{}", ran.told());
     assert_eq!(on(), [true, false, true]);
     let json = server.bkctld(&["--json", "restart", "all"]).ok().json();
