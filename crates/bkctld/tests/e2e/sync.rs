@@ -300,7 +300,7 @@ fn a_full_node_keeps_what_it_had_and_is_completed_when_there_is_room() {
     fill("1M");
     fill("1k");
     fs::write(here.jail("a").join("rootfs/etc/large"), vec![b'x'; 3 << 20]).unwrap();
-    here.bkctld(&["sync", "a"]).refuses(&["jail 'a'", "10.9.0.2", "its disk is full: ", "(make room there"]);
+    here.bkctld(&["sync", "a"]).refuses(&["jail 'a'", "10.9.0.2", "its disk is full: ", "(free space there"]);
     client.logs_in("10.9.0.2", "2222").ok();
     assert!(!there.jail("a").join("rootfs/etc/large").exists());
     // A jail that cannot even be made there does not half exist.
