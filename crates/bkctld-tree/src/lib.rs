@@ -3,7 +3,7 @@
 //!
 //! One engine ([`traverse`]) is under all who go through such a tree: it opens directories and opens them
 //! again, cuts huge ones into parts, shares the work out among threads, and lets other trees have their turn.
-//! [`walk`] and [`remove`] are here; who copies has a [`Traversal`] of its own.
+//! [`walk()`] and [`remove()`] are here; who copies has a [`Traversal`] of its own.
 #![forbid(unsafe_code)]
 
 mod directory;

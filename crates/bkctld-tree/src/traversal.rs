@@ -2,7 +2,7 @@
 //! and each directory is left when everything in it is done. Shared out among threads, a huge directory in
 //! parts, with a turn for other trees after every name.
 //!
-//! What is done on the way is a [`Traversal`]: [`crate::walk`] looks at every name, [`crate::remove`] deletes
+//! What is done on the way is a [`Traversal`]: [`crate::walk()`] looks at every name, [`crate::remove()`] deletes
 //! it, and whoever copies goes through two trees (or three) side by side. One set of descriptors stands for
 //! the same directory in all of them.
 

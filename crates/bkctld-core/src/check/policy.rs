@@ -22,7 +22,7 @@ pub struct CheckPolicy {
     pub critical: Option<u32>,
     /// `EXPECTED_STATE`, which is `ON` by default.
     pub expected_state: ExpectedState,
-    /// The lines that have no effect, or not the intended one: each an [`Error::BadLine`].
+    /// The lines that have no effect, or not the intended one: each a [`BadFile`](crate::ErrorKind::BadFile).
     pub bad_lines: Vec<Error>,
 }
 

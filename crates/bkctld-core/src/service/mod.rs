@@ -44,7 +44,7 @@ pub enum Effect {
 /// and its port taken over.
 ///
 /// # Errors
-/// [`WrongFormat`](bkctld_core::ErrorKind::WrongFormat); what the listener says against starting: a port in use, no host keys, an `sshd_config` that sshd
+/// [`WrongFormat`](crate::ErrorKind::WrongFormat); what the listener says against starting: a port in use, no host keys, an `sshd_config` that sshd
 /// does not take. The original's container then runs again, if it did before.
 pub fn start(settings: &Settings, jail: &Jail) -> Result<Effect> {
     // Nothing is laid out for the second format among what a client of the first one may have made.
