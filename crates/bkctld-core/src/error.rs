@@ -365,7 +365,8 @@ impl fmt::Display for Plain<'_> {
         f.write_str(&parts.message)?;
         match (self.0.below(), &parts.cause) {
             (Some(below), _) => write!(f, ": {}", WithoutHint(below))?,
-            (None, Some(cause)) => write!(f, ": {cause}")?,
+            // Not ours, so it may quote whatever it did not understand.
+            (None, Some(cause)) => write!(f, ": {}", text::printable(cause.to_string().as_bytes()))?,
             (None, None) => {}
         }
         parts.also.iter().try_for_each(|also| write!(f, "; {also}"))

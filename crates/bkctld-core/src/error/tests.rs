@@ -56,6 +56,15 @@ fn what_the_kernel_says_of_a_full_disk_is_a_kind_of_its_own() {
 }
 
 #[test]
+fn a_foreign_cause_that_quotes_control_characters_cannot_steer_a_terminal() {
+    let quoting = std::io::Error::other("unknown field `\x1b[2J\n`");
+    let error = Error::bad_file(Path::new("/p"), "cannot be read").because(quoting);
+    for shown in [error.to_string(), error.message(), format!("{error:?}")] {
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+    }
+}
+
+#[test]
 fn the_names_of_the_kinds_differ() {
     let names: std::collections::BTreeSet<_> = ErrorKind::ALL.map(ErrorKind::name).into();
     assert_eq!(names.len(), ErrorKind::ALL.len());
