@@ -14,13 +14,14 @@ use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::watch::Watch;
 
-struct Server {
+/// A server with nothing on it yet.
+pub(super) struct Server {
     dir: tempfile::TempDir,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 impl Server {
-    fn new() -> Server {
+    pub(super) fn new() -> Server {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::on_partition(&dir.path().join("backup"));
         settings.conf_dir = dir.path().join("conf");
@@ -33,7 +34,7 @@ impl Server {
         Server { dir, settings }
     }
 
-    fn jail(&self, name: &str) -> Jail {
+    pub(super) fn jail(&self, name: &str) -> Jail {
         let jail = Jail::new(&self.settings, name.parse().unwrap());
         fs::create_dir_all(jail.sshd_config().parent().unwrap()).unwrap();
         fs::write(jail.version_file(), "2\n").unwrap();

@@ -1,33 +1,11 @@
+use super::super::tests::Server;
 use super::intent::unfinished;
 use super::*;
 use crate::error::ErrorKind;
 
-struct Server {
-    _dir: tempfile::TempDir,
-    settings: Settings,
-}
-
-impl Server {
-    fn new() -> Server {
-        let dir = tempfile::tempdir().unwrap();
-        let mut settings = Settings::on_partition(&dir.path().join("backup"));
-        settings.conf_dir = dir.path().join("conf");
-        settings.data_dir = dir.path().join("data");
-        fs::create_dir_all(&settings.conf_dir).unwrap();
-        Server { _dir: dir, settings }
-    }
-
-    fn jail(&self, name: &str) -> Jail {
-        let jail = Jail::new(&self.settings, name.parse().unwrap());
-        fs::create_dir_all(jail.dir()).unwrap();
-        fs::write(jail.version_file(), "2\n").unwrap();
-        jail
-    }
-
-    fn plan(&self, from: &str, to: &str) -> Result<Vec<Belonging>> {
-        let plan = Rename::plan(&self.settings, &from.parse().unwrap(), &to.parse().unwrap())?;
-        Ok(plan.steps.iter().map(|step| step.what).collect())
-    }
+fn plan(server: &Server, from: &str, to: &str) -> Result<Vec<Belonging>> {
+    let plan = Rename::plan(&server.settings, &from.parse().unwrap(), &to.parse().unwrap())?;
+    Ok(plan.steps.iter().map(|step| step.what).collect())
 }
 
 #[test]
@@ -37,14 +15,14 @@ fn a_rename_leaves_the_configuration_of_a_jail_whose_name_only_ends_otherwise() 
     fs::create_dir(short.conf_dir()).unwrap();
     fs::create_dir(long.conf_dir()).unwrap();
     assert_eq!(short.conf_dir(), long.legacy_policy());
-    assert_eq!(server.plan("x.d", "y").unwrap(), [Belonging::Jail, Belonging::Configuration]);
-    assert_eq!(server.plan("x", "y").unwrap(), [Belonging::Jail, Belonging::Configuration]);
+    assert_eq!(plan(&server, "x.d", "y").unwrap(), [Belonging::Jail, Belonging::Configuration]);
+    assert_eq!(plan(&server, "x", "y").unwrap(), [Belonging::Jail, Belonging::Configuration]);
     // A policy of the one that is still at its old place.
     fs::remove_dir(short.conf_dir()).unwrap();
     fs::write(long.legacy_policy(), "").unwrap();
-    assert_eq!(server.plan("x", "y").unwrap(), [Belonging::Jail]);
+    assert_eq!(plan(&server, "x", "y").unwrap(), [Belonging::Jail]);
     assert_eq!(
-        server.plan("x.d", "y").unwrap(),
+        plan(&server, "x.d", "y").unwrap(),
         [Belonging::Jail, Belonging::Configuration, Belonging::Policy]
     );
 }
@@ -54,9 +32,9 @@ fn a_rename_is_refused_only_where_something_would_be_in_its_way() {
     let server = Server::new();
     let (short, other) = (server.jail("x"), server.jail("a"));
     fs::create_dir(short.conf_dir()).unwrap();
-    assert_eq!(server.plan("a", "x.d").unwrap(), [Belonging::Jail]);
+    assert_eq!(plan(&server, "a", "x.d").unwrap(), [Belonging::Jail]);
     fs::write(other.legacy_policy(), "").unwrap();
-    let error = server.plan("a", "x.d").unwrap_err();
+    let error = plan(&server, "a", "x.d").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TargetExists, "{error}");
 }
 
@@ -69,9 +47,9 @@ fn an_interrupted_rename_takes_nothing_of_another_jail_and_loses_no_policy() {
         Intent { to: to.to_owned(), service: SavedService::default() }.write(from).unwrap();
         fs::remove_dir_all(from.dir()).unwrap();
     }
-    assert_eq!(server.plan("x.d", "y").unwrap(), []);
+    assert_eq!(plan(&server, "x.d", "y").unwrap(), []);
     symlink("somewhere", other.legacy_policy()).unwrap();
-    let error = server.plan("a", "x.d").unwrap_err().to_string();
+    let error = plan(&server, "a", "x.d").unwrap_err().to_string();
     assert!(error.contains("both"), "{error}");
 }
 
@@ -91,7 +69,7 @@ fn a_jail_that_is_removed_or_archived_takes_its_interrupted_rename_along() {
         act(&server.settings, &jail).unwrap();
         assert!(!jail.exists());
         assert_eq!(unfinished(&server.settings).unwrap(), []);
-        let error = server.plan("a", "b").unwrap_err();
+        let error = plan(&server, "a", "b").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSuchJail, "{error}");
     }
 }
