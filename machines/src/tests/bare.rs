@@ -127,7 +127,7 @@ fn try_sh_runs_where_nothing_was_installed_and_leaves_nothing_behind(suite: &Sui
 
 fn test_sh_installs_what_it_needs_builds_and_runs(suite: &Suite) {
     let bare = Bare::make(suite);
-    bare.entered.run("cd /root/bkctld; ./test.sh -p bkctld --test e2e -- init_and_lifecycle 2>&1");
+    bare.entered.run("cd /root/bkctld; ./test.sh -p bkctld --test e2e -- init:: remove:: lifecycle:: 2>&1");
 }
 
 fn package_sh_builds_a_package_that_apt_installs(suite: &Suite) {
