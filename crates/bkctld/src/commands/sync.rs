@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use bkctld_core::error::JailContext;
-use bkctld_core::sync::{Mirrored, OnNode, Run, Service, Wanted};
+use bkctld_core::sync::{Mirrored, OnNode, Run, Wanted};
 use bkctld_core::{Error, JailName, config, text};
 use clap::Args;
 
 use crate::completers;
 use crate::context::{Context, Ended, Outcome, Target};
 use crate::exit::{Exit, Failure};
-use crate::shape::sync::{Node, Nodes};
+use crate::shape::sync::{Node, Nodes, in_words};
 
 /// Mirror a jail's configuration and state to the servers in NODE
 #[derive(Args)]
@@ -61,45 +61,45 @@ pub fn run(context: &Context, arguments: Arguments) -> Result<Exit, Failure> {
 
 /// The result for each jail on all nodes together. A node that failed completely is reported once, here.
 fn combine(context: &Context, jails: &[Wanted], nodes: Vec<(&str, OnNode)>, outcomes: &mut Outcomes) {
-    let mut told: Vec<Told> = jails.iter().map(|_| Told::default()).collect();
+    let mut results: Vec<JailOnNodes> = jails.iter().map(|_| JailOnNodes::default()).collect();
     for (node, result) in nodes {
         match result {
-            Ok(results) => {
-                for ((told, result), jail) in told.iter_mut().zip(results).zip(jails) {
-                    match result {
-                        Ok(mirrored) => told.mirrored(context, node, &mirrored),
-                        Err(error) => told.failed(node, error.in_jail(&jail.name).into()),
+            Ok(here) => {
+                for ((result, here), jail) in results.iter_mut().zip(here).zip(jails) {
+                    match here {
+                        Ok(mirrored) => result.add_mirrored(context, node, &mirrored),
+                        Err(error) => result.add_failure(node, error.in_jail(&jail.name).into()),
                     }
                 }
             }
             Err(error) => {
                 let failure = Failure::from(error);
                 context.ui.error(&failure);
-                for told in &mut told {
-                    told.nodes.push(Node::failed(node, &failure));
+                for result in &mut results {
+                    result.nodes.push(Node::failed(node, &failure));
                 }
             }
         }
     }
-    for (jail, told) in jails.iter().zip(told) {
-        outcomes.insert(jail.name.clone(), told.outcome(context, &jail.name));
+    for (jail, result) in jails.iter().zip(results) {
+        outcomes.insert(jail.name.clone(), result.outcome(context, &jail.name));
     }
 }
 
 /// The result for one jail, node after node.
 #[derive(Default)]
-struct Told {
+struct JailOnNodes {
     lines: Vec<String>,
     nodes: Vec<Node>,
     failures: Vec<Failure>,
     changed: bool,
 }
 
-impl Told {
-    fn mirrored(&mut self, context: &Context, node: &str, mirrored: &Mirrored) {
+impl JailOnNodes {
+    fn add_mirrored(&mut self, context: &Context, node: &str, mirrored: &Mirrored) {
         let rehearsal = context.options.dry_run;
-        let (parts, changed) = parts(mirrored, rehearsal);
-        let mut line = format!("on {node}: {parts}");
+        let (changes, changed) = in_words(mirrored, rehearsal);
+        let mut line = format!("on {node}: {changes}");
         if rehearsal {
             line.extend(mirrored.changes.iter().map(|change| format!("\n  {change}")));
         }
@@ -108,7 +108,7 @@ impl Told {
         self.nodes.push(Node::mirrored(node, mirrored));
     }
 
-    fn failed(&mut self, node: &str, failure: Failure) {
+    fn add_failure(&mut self, node: &str, failure: Failure) {
         self.nodes.push(Node::failed(node, &failure));
         self.failures.push(failure);
     }
@@ -125,30 +125,7 @@ impl Told {
             (false, true) => Ended::Done,
             (false, false) => Ended::Skipped,
         };
-        let told = if self.lines.is_empty() { "not mirrored".to_owned() } else { self.lines.join("; ") };
-        Ok(Outcome::new(ended, format_args!("jail '{name}' {told}")).with(Nodes { nodes: self.nodes }))
-    }
-}
-
-/// The changes on one node, made or planned, in words, and whether there are any. A reload without changed
-/// files does not count as a change.
-fn parts(mirrored: &Mirrored, rehearsal: bool) -> (String, bool) {
-    let mut parts = Vec::new();
-    if mirrored.created {
-        parts.push("created".to_owned());
-    }
-    if !mirrored.changes.is_empty() {
-        parts.push(format!("files changed: {}", mirrored.changes.len()));
-    }
-    parts.extend(match mirrored.service {
-        Service::Start => Some("started".to_owned()),
-        Service::Stop => Some("stopped".to_owned()),
-        Service::Reload if !parts.is_empty() => Some("reloaded".to_owned()),
-        Service::Reload | Service::Leave => None,
-    });
-    match (parts.is_empty(), rehearsal) {
-        (true, _) => ("up to date".to_owned(), false),
-        (false, true) => (format!("would be: {}", parts.join(", ")), true),
-        (false, false) => (parts.join(", "), true),
+        let words = if self.lines.is_empty() { "not mirrored".to_owned() } else { self.lines.join("; ") };
+        Ok(Outcome::new(ended, format_args!("jail '{name}' {words}")).with(Nodes { nodes: self.nodes }))
     }
 }

@@ -38,3 +38,26 @@ impl Node {
         Node::Mirrored { node: node.to_owned(), created, changes: changes.clone(), service }
     }
 }
+
+/// The changes on one node, made or planned, in words, and whether there are any. A reload without changed
+/// files does not count as a change.
+pub fn in_words(mirrored: &Mirrored, rehearsal: bool) -> (String, bool) {
+    let mut parts = Vec::new();
+    if mirrored.created {
+        parts.push("created".to_owned());
+    }
+    if !mirrored.changes.is_empty() {
+        parts.push(format!("files changed: {}", mirrored.changes.len()));
+    }
+    parts.extend(match mirrored.service {
+        Service::Start => Some("started".to_owned()),
+        Service::Stop => Some("stopped".to_owned()),
+        Service::Reload if !parts.is_empty() => Some("reloaded".to_owned()),
+        Service::Reload | Service::Leave => None,
+    });
+    match (parts.is_empty(), rehearsal) {
+        (true, _) => ("up to date".to_owned(), false),
+        (false, true) => (format!("would be: {}", parts.join(", ")), true),
+        (false, false) => (parts.join(", "), true),
+    }
+}
